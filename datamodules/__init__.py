@@ -1,0 +1,1 @@
+"""What is fed to training, and how it is made."""

@@ -1,0 +1,1 @@
+"""The embedded person: speech, face movements and film with exact ground truth."""

@@ -1,0 +1,1 @@
+"""What is run: settings, stages, reports."""

@@ -1,0 +1,1 @@
+"""One face in 3D: tracking, morphable model, reconstruction, light, rendering."""

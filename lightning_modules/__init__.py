@@ -1,0 +1,1 @@
+"""What is trained: the two stages of the paper."""

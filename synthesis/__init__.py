@@ -1,0 +1,1 @@
+"""From audio and a person to frames."""
