@@ -1,0 +1,9 @@
+"""The one exception for everything a person can put right: files, formats, settings."""
+
+
+class InputError(ValueError):
+    """A refused input.
+
+    The message is one complete line for a person: what was wrong, where, and what to do about it. Programs that
+    catch it print that line and exit with a status that is not 0; a traceback would add nothing.
+    """
