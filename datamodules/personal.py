@@ -1,0 +1,83 @@
+"""One person's video as training data for both stages."""
+
+from typing import Literal
+
+import pytorch_lightning as pl
+from torch.utils.data import DataLoader
+
+from datamodules.clip import Clip
+from datamodules.sampling import EpochSampler
+from datamodules.windows import Batch, RenderedFrames, RenderedWindows, SpeechWindows
+from media.video import FPS
+
+
+class PersonalVideoDataModule(pl.LightningDataModule):
+    """The training part of a clip; its last seconds are kept for validation, the held-out part is never touched.
+
+    Args:
+        clip: The prepared video.
+        stage: Which module is fed.
+        frames: The rendered training part; needed for `memory_gan` only.
+        batch_size: Samples per step, over all processes.
+        window: Frames per sample of `audio2pose`.
+        validation_seconds: End of the training part on which early stopping and settings are judged.
+        seed: Of the order of the samples.
+
+    Raises:
+        ValueError: If the batch does not divide among the processes, or `frames` is missing.
+    """
+
+    def __init__(
+        self,
+        clip: Clip,
+        stage: Literal["audio2pose", "memory_gan"],
+        *,
+        frames: RenderedFrames | None = None,
+        batch_size: int = 16,
+        window: int = 16,
+        validation_seconds: float = 2.0,
+        seed: int = 0,
+    ):
+        super().__init__()
+        if stage == "memory_gan" and frames is None:
+            raise ValueError("PersonalVideoDataModule(stage='memory_gan') needs frames=render_clip(...).")
+        self.clip, self.task, self.frames = clip, stage, frames
+        self.batch_size, self.window, self.seed = batch_size, window, seed
+        self.validation_frames = round(validation_seconds * FPS)
+        self.fitted_frames = clip.training_frames - self.validation_frames
+
+    def setup(self, stage: str) -> None:
+        """Cut the training part into what is learned and what is validated on."""
+        if self.task == "audio2pose":
+            mfcc, chi = self.clip.mfcc[self.clip.training], self.clip.coefficients[self.clip.training]
+            self.train_set: SpeechWindows | RenderedWindows = SpeechWindows(
+                mfcc[: self.fitted_frames], chi[: self.fitted_frames], self.window
+            )
+            self.validation_set: SpeechWindows | RenderedWindows = SpeechWindows(
+                mfcc[self.fitted_frames :], chi[self.fitted_frames :], length=0
+            )
+        else:
+            assert self.frames is not None
+            self.train_set = RenderedWindows(_part(self.frames, 0, self.fitted_frames))
+            self.validation_set = RenderedWindows(_part(self.frames, self.fitted_frames, self.clip.training_frames))
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Samples in an order fixed by (seed, epoch); the last incomplete batch is left out."""
+        rank, world_size = self._place()
+        if self.batch_size % world_size:
+            raise ValueError(f"batch_size {self.batch_size} does not divide among {world_size} processes.")
+        sampler = EpochSampler(len(self.train_set), self.seed, rank, world_size)
+        per_process = min(self.batch_size // world_size, len(sampler))
+        return DataLoader(self.train_set, per_process, sampler=sampler, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The end of the training part, in order."""
+        return DataLoader(self.validation_set, 1 if self.task == "audio2pose" else min(self.batch_size, 4))
+
+    def _place(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+def _part(frames: RenderedFrames, start: int, stop: int) -> RenderedFrames:
+    part = slice(start, stop)
+    return RenderedFrames(frames.rendered[part], frames.target[part], frames.face_mask[part], frames.identity[part])

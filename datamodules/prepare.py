@@ -1,0 +1,207 @@
+"""From a video file to a `Clip`: decode, track, reconstruct, write; made once and found again by content and settings."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from datamodules.clip import Clip, batches, shift_sound, split_frames
+from face.appearance import fit_appearance, texture_per_frame
+from face.camera import Camera
+from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, SIZE, TEXTURE, TRANSLATION
+from face.crop import Crop, crop_around
+from face.identity import IDENTITY_ENCODERS
+from face.morphable_model import MorphableModel, load_face_model
+from face.reconstruction import RECONSTRUCTIONS, Geometry, identity_per_frame
+from face.tracking import Track, track
+from media.audio import mfcc_windows, read_audio, write_wav
+from media.errors import InputError
+from media.video import FPS, VideoInfo, VideoWriter, probe, sha256, stream_frames
+from tqdm import tqdm
+
+logger = logging.getLogger(__name__)
+
+SHORTEST_SECONDS = 4.0  # ours: with less, 60 % leave hardly a sentence to learn from
+_FORMAT = 1  # of the clip on disk; a change prepares every video again
+_APPEARANCE_FRAMES = 100  # ours: more frames do not change the texture, the light or the albedo
+_BATCH = 50
+
+
+def prepare_video(
+    video: str | Path,
+    cache: str | Path,
+    *,
+    train_seconds: float = 12.0,
+    audio_offset: int = 0,
+    face_model: str = "facemesh",
+    reconstruction: str = "closed_form",
+    identity_encoder: str = "coefficients",
+    progress: bool = False,
+) -> Clip:
+    """Prepare a person's video, or find it prepared already.
+
+    Args:
+        video: A video of one person, with sound.
+        cache: Folder of prepared clips; a clip is named by the video's bytes and these settings.
+        train_seconds: Length of the part that is learned from (SPEC, split).
+        audio_offset: Frames by which the mouth lags its sound (SPEC; negative: the mouth moves first).
+        face_model: Key of `face.morphable_model.FACE_MODELS`.
+        reconstruction: Key of `face.reconstruction.RECONSTRUCTIONS`.
+        identity_encoder: Key of `face.identity.IDENTITY_ENCODERS`.
+        progress: Show progress bars.
+
+    Returns:
+        The clip, complete on disk.
+
+    Raises:
+        InputError: If the video cannot be used; says which frame and what to do.
+    """
+    info = probe(video)
+    settings = {
+        "format": _FORMAT,
+        "train_seconds": train_seconds,
+        "audio_offset": audio_offset,
+        "face_model": face_model,
+        "reconstruction": reconstruction,
+        "identity_encoder": identity_encoder,
+    }
+    digest = sha256(video)
+    key = hashlib.sha256(json.dumps([digest, settings], sort_keys=True).encode()).hexdigest()[:16]
+    folder = Path(cache) / key
+    if (folder / "clip.json").exists():
+        return Clip.load(folder)
+    _check(info)
+    samples = read_audio(video)
+    _check_sound(samples, video)
+    scratch = _scratch_folder(Path(cache))
+    try:
+        _prepare(scratch, info, digest, shift_sound(samples, audio_offset), settings, progress).save()
+        _publish(scratch, folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return Clip.load(folder)
+
+
+def _check(info: VideoInfo) -> None:
+    if not info.has_audio:
+        raise InputError(f"{info.path}: has no sound; the mouth is learned from the sound, so give a video with speech.")
+    if info.duration < SHORTEST_SECONDS:
+        raise InputError(
+            f"{info.path}: lasts {info.duration:.1f} s; at least {SHORTEST_SECONDS:g} s are needed, 16 s are better."
+        )
+
+
+def _check_sound(samples: np.ndarray, video: str | Path) -> None:
+    loudness = float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0
+    if loudness < 1e-4:  # ours: -80 dB, below the noise of any microphone
+        raise InputError(f"{video}: its sound is silent; the mouth is learned from speech, so give a video with speech.")
+
+
+def _scratch_folder(cache: Path) -> Path:
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=".preparing-", dir=cache))
+    except OSError as error:
+        raise InputError(f"{cache}: cannot be written ({error.strerror}); set data.cache to a writable folder.") from None
+
+
+def _publish(scratch: Path, folder: Path) -> None:
+    """Give the finished folder its name in one step; another process may have been first with the same result."""
+    try:
+        os.replace(scratch, folder)
+    except OSError:
+        if not (folder / "clip.json").exists():
+            raise
+
+
+def _prepare(
+    folder: Path, info: VideoInfo, digest: str, samples: np.ndarray, settings: dict[str, Any], progress: bool
+) -> Clip:
+    expected = round(info.duration * FPS)
+    tracked = track(stream_frames(info.path), str(info.path), total=expected, progress=progress)
+    total = len(tracked.landmarks)
+    training, note = split_frames(total, settings["train_seconds"])
+    crop = crop_around(tracked.landmarks[:training])
+    samples = np.pad(samples, (0, max(0, total * 640 - len(samples))))[: total * 640]
+    write_wav(folder / "sound.wav", samples)
+    _write_pictures(folder, info, crop, total, training, progress)
+
+    model, camera = load_face_model(settings["face_model"]), Camera(crop.size)
+    landmarks = crop.to_crop(tracked.landmarks)
+    geometry = RECONSTRUCTIONS[settings["reconstruction"]](landmarks, tracked.confidence, model, camera, training)
+    coefficients = _coefficients(geometry, total)
+    clip = Clip(
+        folder=folder,
+        source=Path(info.path).resolve(),
+        source_sha256=digest,
+        width=info.width,
+        height=info.height,
+        crop=crop,
+        training_frames=training,
+        split_note=note,
+        audio_offset=settings["audio_offset"],
+        coefficients=coefficients,
+        landmarks=tracked.landmarks,
+        confidence=tracked.confidence,
+        bridged=tracked.bridged,
+        fit_error=geometry.error,
+        mfcc=_mfcc_per_part(samples, total, training),
+        identity_features=np.zeros((total, 512), np.float32),
+    )
+    _fit_appearance(clip, model, camera)
+    clip.identity_features[:] = _identity_features(clip, tracked, model, camera, settings["identity_encoder"])
+    return clip
+
+
+def _write_pictures(folder: Path, info: VideoInfo, crop: Crop, total: int, training: int, progress: bool) -> None:
+    frames = tqdm(stream_frames(info.path, 0, total), "cropping", total, unit="frame", disable=not progress)
+    with (
+        # crf 8: above 42 dB (SPEC, clip); every frame a key frame, so that any window is read without its past
+        VideoWriter(folder / "crop.mp4", crop.size, crop.size, crf=8, gop=1) as crops,
+        VideoWriter(folder / "gallery.mp4", info.width, info.height, crf=14, gop=1) as gallery,
+    ):
+        for index, frame in enumerate(frames):
+            crops.write(crop.apply(frame))
+            if index < training:
+                gallery.write(frame)
+
+
+def _coefficients(geometry: Geometry, total: int) -> np.ndarray:
+    chi = np.zeros((total, SIZE), np.float32)
+    chi[:, IDENTITY], chi[:, EXPRESSION] = geometry.identity, geometry.expression
+    chi[:, ANGLES], chi[:, TRANSLATION] = geometry.angles, geometry.translation
+    return chi
+
+
+def _mfcc_per_part(samples: np.ndarray, total: int, training: int) -> np.ndarray:
+    """Windows of each part from its own sound alone, so that no part hears the other (SPEC, split)."""
+    parts = [(samples[: training * 640], training), (samples[training * 640 :], total - training)]
+    return np.concatenate([mfcc_windows(sound, frames) for sound, frames in parts])
+
+
+def _fit_appearance(clip: Clip, model: MorphableModel, camera: Camera) -> None:
+    """One texture and one light per video, from its training frames, into all frames of the coefficients."""
+    chosen = np.unique(np.linspace(0, clip.training_frames - 1, _APPEARANCE_FRAMES).round().astype(int))
+    chosen = chosen[clip.confidence[chosen] > 0]
+    frames = clip.frames(clip.training)[chosen]
+    appearance = fit_appearance(frames, torch.from_numpy(clip.coefficients[chosen]), model, camera)
+    clip.coefficients[:, TEXTURE] = np.asarray(appearance.texture)
+    clip.coefficients[:, ILLUMINATION] = np.asarray(appearance.illumination)
+
+
+def _identity_features(
+    clip: Clip, tracked: Track, model: MorphableModel, camera: Camera, encoder: str
+) -> np.ndarray:
+    alpha = identity_per_frame(clip.crop.to_crop(tracked.landmarks), tracked.confidence, model, camera)
+    delta = [
+        texture_per_frame(clip.frames(piece), torch.from_numpy(clip.coefficients[piece]), model, camera)
+        for piece in batches(slice(0, len(clip)), _BATCH)
+    ]
+    return np.asarray(IDENTITY_ENCODERS[encoder]()(alpha, np.concatenate([np.asarray(part) for part in delta])))

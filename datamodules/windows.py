@@ -1,0 +1,89 @@
+"""The samples of the two stages: stretches of speech with its face movement, windows of rendered frames with the truth."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from face.coefficients import EXPRESSION, get_pose
+
+Batch = dict[str, torch.Tensor]
+
+
+class SpeechWindows(Dataset[Batch]):
+    """Every stretch of `length` frames of a clip, for `Audio2PoseLSTM`.
+
+    Args:
+        mfcc: (T, 28, 12) windows of the sound.
+        coefficients: (T, 257) χ.
+        length: Frames per sample; the whole clip is one sample if it is shorter or `length` is 0.
+    """
+
+    def __init__(self, mfcc: np.ndarray, coefficients: np.ndarray, length: int):
+        if len(mfcc) != len(coefficients) or not len(mfcc):
+            raise ValueError(f"SpeechWindows needs equal, positive lengths, got {len(mfcc)} and {len(coefficients)}.")
+        self.mfcc = torch.from_numpy(np.ascontiguousarray(mfcc))
+        self.expression = torch.from_numpy(np.ascontiguousarray(coefficients[:, EXPRESSION]))
+        self.pose = torch.from_numpy(get_pose(coefficients))
+        self.length = min(length, len(mfcc)) or len(mfcc)
+
+    def __len__(self) -> int:
+        return len(self.mfcc) - self.length + 1
+
+    def __getitem__(self, index: int) -> Batch:
+        """`mfcc` (L, 28, 12), `expression` (L, 64), `pose` (L, 6)."""
+        part = slice(index, index + self.length)
+        return {"mfcc": self.mfcc[part], "expression": self.expression[part], "pose": self.pose[part]}
+
+
+@dataclass(frozen=True)
+class RenderedFrames:
+    """Rendered frames beside the true ones, as bytes in memory.
+
+    Attributes:
+        rendered: (T, 3, H, W) uint8, the face rendered over the true background.
+        target: (T, 3, H, W) uint8, the true frame.
+        face_mask: (T, 1, H, W) uint8, 255 where the face is, its open mouth included.
+        identity: (T, 512) float32 identity feature of each true frame.
+    """
+
+    rendered: torch.Tensor
+    target: torch.Tensor
+    face_mask: torch.Tensor
+    identity: torch.Tensor
+
+
+class RenderedWindows(Dataset[Batch]):
+    """Windows (r[t-2], r[t-1], r[t]) with the true frame t, for `MemoryGAN`; frame 0 stands in before the start.
+
+    Args:
+        frames: What was rendered, in order of time.
+    """
+
+    def __init__(self, frames: RenderedFrames):
+        self.frames = frames
+
+    def __len__(self) -> int:
+        return len(self.frames.rendered)
+
+    def __getitem__(self, index: int) -> Batch:
+        """`rendered` (3, 3, H, W), `target` (3, H, W) in [-1, 1]; `face_mask` (1, H, W) in [0, 1]; `identity` (512,)."""
+        window = [max(index + step, 0) for step in (-2, -1, 0)]
+        return {
+            "rendered": to_network(self.frames.rendered[window]),
+            "target": to_network(self.frames.target[index]),
+            "face_mask": self.frames.face_mask[index].float() / 255,
+            "identity": self.frames.identity[index],
+            "index": torch.tensor(index),
+        }
+
+
+def to_network(pixels: torch.Tensor) -> torch.Tensor:
+    """Bytes 0..255 to what networks see, [-1, 1]."""
+    return pixels.float() / 127.5 - 1
+
+
+def to_pixels(images: torch.Tensor) -> torch.Tensor:
+    """What networks make, [-1, 1], to bytes 0..255."""
+    return ((images.float() + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
