@@ -1,4 +1,4 @@
-"""From a video file to a `Clip`: decode, track, reconstruct, write; made once and found again by content and settings."""
+"""From a video file to a `Clip`: decode, track, reconstruct, write; made once, found again by content and settings."""
 
 import hashlib
 import json
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from datamodules.clip import Clip, batches, shift_sound, split_frames
 from face.appearance import fit_appearance, texture_per_frame
@@ -24,7 +25,6 @@ from face.tracking import Track, track
 from media.audio import mfcc_windows, read_audio, write_wav
 from media.errors import InputError
 from media.video import FPS, VideoInfo, VideoWriter, probe, sha256, stream_frames
-from tqdm import tqdm
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def prepare_video(
 
 def _check(info: VideoInfo) -> None:
     if not info.has_audio:
-        raise InputError(f"{info.path}: has no sound; the mouth is learned from the sound, so give a video with speech.")
+        raise InputError(f"{info.path}: has no sound; the mouth is learned from it, so give a video with speech.")
     if info.duration < SHORTEST_SECONDS:
         raise InputError(
             f"{info.path}: lasts {info.duration:.1f} s; at least {SHORTEST_SECONDS:g} s are needed, 16 s are better."
@@ -101,7 +101,7 @@ def _check(info: VideoInfo) -> None:
 def _check_sound(samples: np.ndarray, video: str | Path) -> None:
     loudness = float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0
     if loudness < 1e-4:  # ours: -80 dB, below the noise of any microphone
-        raise InputError(f"{video}: its sound is silent; the mouth is learned from speech, so give a video with speech.")
+        raise InputError(f"{video}: its sound is silent; the mouth is learned from it, so give a video with speech.")
 
 
 def _scratch_folder(cache: Path) -> Path:
@@ -109,7 +109,9 @@ def _scratch_folder(cache: Path) -> Path:
         cache.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=".preparing-", dir=cache))
     except OSError as error:
-        raise InputError(f"{cache}: cannot be written ({error.strerror}); set data.cache to a writable folder.") from None
+        raise InputError(
+            f"{cache}: cannot be written ({error.strerror}); set data.cache to a writable folder."
+        ) from None
 
 
 def _publish(scratch: Path, folder: Path) -> None:
@@ -196,9 +198,7 @@ def _fit_appearance(clip: Clip, model: MorphableModel, camera: Camera) -> None:
     clip.coefficients[:, ILLUMINATION] = np.asarray(appearance.illumination)
 
 
-def _identity_features(
-    clip: Clip, tracked: Track, model: MorphableModel, camera: Camera, encoder: str
-) -> np.ndarray:
+def _identity_features(clip: Clip, tracked: Track, model: MorphableModel, camera: Camera, encoder: str) -> np.ndarray:
     alpha = identity_per_frame(clip.crop.to_crop(tracked.landmarks), tracked.confidence, model, camera)
     delta = [
         texture_per_frame(clip.frames(piece), torch.from_numpy(clip.coefficients[piece]), model, camera)

@@ -1,0 +1,173 @@
+"""A trained person speaks: sound to motion, motion to rendered frames, rendered frames to refined ones, as a stream."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from datamodules.clip import Clip, batches
+from datamodules.rendered_frames import channels_first, channels_last, render_over
+from datamodules.windows import to_network, to_pixels
+from face.coefficients import EXPRESSION, get_pose, with_pose
+from face.rendering import Renderer
+from lightning_modules.audio2pose import Audio2PoseLSTM
+from lightning_modules.memory_gan import MemoryGAN, smooth_features
+from media.audio import mfcc_windows
+from synthesis.background import match_background
+from synthesis.compositing import Compositor
+
+_CHUNK = 25  # frames; one second, the reach of the feature smoothing to both sides (SPEC, retrieval)
+_BATCH = 5  # frames refined at once: as fast as more on a CPU, and little to wait for
+
+Background = Callable[[slice], torch.Tensor]
+"""Gives the (n, 3, 256, 256) uint8 frames behind the face for a range of output frames."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What a sound makes of a face.
+
+    Attributes:
+        expression: (T, 64) float32 β.
+        pose: (T, 6) float32 angles in radians, translation in decimetres.
+    """
+
+    expression: np.ndarray
+    pose: np.ndarray
+
+
+@dataclass(frozen=True)
+class Performance:
+    """A motion placed on frames of the person's own video (paper, 3.3).
+
+    Attributes:
+        coefficients: (T, 257) float32 χ, the pose fitted to the background.
+        source_frames: (T,) int, the training frame behind each output frame.
+        key_frames: (K,) int, output frames whose background was matched; the others lie between.
+    """
+
+    coefficients: np.ndarray
+    source_frames: np.ndarray
+    key_frames: np.ndarray
+
+
+class Talker:
+    """Everything needed to make a person speak.
+
+    Args:
+        clip: The prepared video.
+        renderer: Of the clip's face model.
+        albedo: (V, 3) of the person.
+        audio2pose: Trained first stage.
+        memory_gan: Trained second stage.
+        keyframe_axis: Axis whose extremes are key frames (`synthesis.background`).
+    """
+
+    def __init__(
+        self,
+        clip: Clip,
+        renderer: Renderer,
+        albedo: torch.Tensor,
+        audio2pose: Audio2PoseLSTM,
+        memory_gan: MemoryGAN,
+        keyframe_axis: str = "yaw",
+    ):
+        self.clip, self.renderer, self.albedo = clip, renderer, albedo
+        self.audio2pose, self.memory_gan = audio2pose.eval(), memory_gan.eval()
+        self.keyframe_axis = keyframe_axis
+        self._training_crops: torch.Tensor | None = None
+
+    @torch.inference_mode()
+    def listen(self, samples: np.ndarray) -> Motion:
+        """Predict expression and head pose from a sound on its own (Eq. 1, from a zero state).
+
+        Args:
+            samples: (n,) float32 at 16 kHz.
+        """
+        windows = torch.from_numpy(mfcc_windows(samples))[None].to(self.audio2pose.device)
+        expression, pose, _ = self.audio2pose(windows)
+        return Motion(expression[0].float().cpu().numpy(), pose[0].float().cpu().numpy())
+
+    def perform(self, motion: Motion) -> Performance:
+        """Choose a background for every frame and fit the pose to it."""
+        training = self.clip.coefficients[self.clip.training]
+        match = match_background(motion.pose[:, :3], get_pose(training)[:, :3], axis=self.keyframe_axis)
+        chi = np.repeat(training[:1], len(motion.expression), axis=0)
+        chi[:, EXPRESSION] = motion.expression
+        chi = with_pose(chi, get_pose(training)[match.source_frames])
+        return Performance(chi, match.source_frames, match.key_frames)
+
+    def training_background(self, source_frames: np.ndarray) -> Background:
+        """Backgrounds taken from the training part."""
+        if self._training_crops is None:
+            self._training_crops = channels_first(self.clip.frames(self.clip.training))
+        crops = self._training_crops
+        return lambda piece: crops[torch.from_numpy(source_frames[piece])]
+
+    def true_background(self, part: slice) -> Background:
+        """The true frames of a part of the video as backgrounds, for `reenacted` rows."""
+        return lambda piece: channels_first(self.clip.frames(slice(part.start + piece.start, part.start + piece.stop)))
+
+    @torch.inference_mode()
+    def refine(self, coefficients: np.ndarray, background: Background) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Render and refine frames as they are asked for; memory does not grow with the length.
+
+        Args:
+            coefficients: (T, 257) χ.
+            background: Frames behind the face.
+
+        Yields:
+            The (256, 256, 3) uint8 frame and its (256, 256) uint8 face mask, T times.
+        """
+        previous: _Chunk | None = None
+        current: _Chunk | None = None
+        for piece in batches(slice(0, len(coefficients)), _CHUNK):
+            following = self._render(coefficients[piece], background(piece))
+            if current is not None:
+                yield from self._refine_chunk(previous, current, following)
+            previous, current = current, following
+        if current is not None:
+            yield from self._refine_chunk(previous, current, None)
+
+    def full_frames(self, performance: Performance) -> Iterator[np.ndarray]:
+        """The performance pasted into the full-size frames of the person's video.
+
+        Yields:
+            (H, W, 3) uint8 frames.
+        """
+        compositor = Compositor(self.clip.crop, self.clip.height, self.clip.width)
+        refined = self.refine(performance.coefficients, self.training_background(performance.source_frames))
+        with self.clip.gallery() as gallery:
+            for index, (crop, mask) in zip(performance.source_frames, refined, strict=True):
+                yield compositor.paste(gallery[int(index)], crop, mask.astype(np.float32) / 255)
+
+    def _render(self, coefficients: np.ndarray, background: torch.Tensor) -> "_Chunk":
+        rendered, mask = render_over(self.renderer, torch.from_numpy(coefficients), self.albedo, background)
+        features = [
+            self.memory_gan.retrieve(to_network(part).to(self.memory_gan.device)) for part in rendered.split(_BATCH)
+        ]
+        return _Chunk(rendered, mask, torch.cat(features))
+
+    def _refine_chunk(
+        self, previous: "_Chunk | None", chunk: "_Chunk", following: "_Chunk | None"
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        # Smoothing reaches into the neighbouring seconds, the window into the two frames before.
+        neighbours = [part.features for part in (previous, chunk, following) if part is not None]
+        start = 0 if previous is None else len(previous.features)
+        identity = smooth_features(torch.cat(neighbours))[start : start + len(chunk.features)]
+        past = chunk.rendered[[0, 0]] if previous is None else previous.rendered[-2:]
+        padded = torch.cat([past, chunk.rendered])
+        windows = torch.stack([padded[:-2], padded[1:-1], padded[2:]], 1)
+        for window, feature, mask in zip(
+            windows.split(_BATCH), identity.split(_BATCH), chunk.mask.split(_BATCH), strict=True
+        ):
+            refined = self.memory_gan(to_network(window).to(self.memory_gan.device), feature)
+            yield from zip(channels_last(to_pixels(refined.frame)), mask[:, 0].numpy(), strict=True)
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    rendered: torch.Tensor  # (n, 3, H, W) uint8
+    mask: torch.Tensor  # (n, 1, H, W) uint8
+    features: torch.Tensor  # (n, 512) retrieved, not yet smoothed
