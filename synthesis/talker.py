@@ -144,9 +144,8 @@ class Talker:
 
     def _render(self, coefficients: np.ndarray, background: torch.Tensor) -> "_Chunk":
         rendered, mask = render_over(self.renderer, torch.from_numpy(coefficients), self.albedo, background)
-        features = [
-            self.memory_gan.retrieve(to_network(part).to(self.memory_gan.device)) for part in rendered.split(_BATCH)
-        ]
+        device = self.memory_gan.device
+        features = [self.memory_gan.retrieve(to_network(part).to(device)) for part in rendered.split(_BATCH)]
         return _Chunk(rendered, mask, torch.cat(features))
 
     def _refine_chunk(
