@@ -1,0 +1,143 @@
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+from tests.sphere_face import SphereFace
+
+from face.camera import Camera
+from face.rasterizer import RASTERIZERS, Fragments, NumbaRasterizer
+from media.errors import InputError
+
+
+def naive(projected: np.ndarray, triangles: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
+    """Every pixel against every triangle, by solving for the point of the triangle on the pixel's ray."""
+    triangle = np.full((size, size), -1)
+    barycentric, depth = np.zeros((size, size, 3)), np.full((size, size), np.inf)
+    for row in range(size):
+        for column in range(size):
+            for face, corners in enumerate(triangles):
+                x, y, z = projected[corners].astype(np.float64).T
+                if (x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0]) >= 0:
+                    continue
+                # A point of the triangle in homogeneous coordinates (x z, y z, z) that lies on the ray of the pixel.
+                system = np.stack([(x - column - 0.5) * z, (y - row - 0.5) * z, np.ones(3)])
+                weights = np.linalg.solve(system, [0, 0, 1])
+                if weights.min() >= -1e-12 and weights @ z < depth[row, column]:
+                    triangle[row, column], depth[row, column] = face, weights @ z
+                    barycentric[row, column] = weights
+    return triangle, barycentric, depth
+
+
+def scene(seed: int, count: int = 25, size: int = 24) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    corners = torch.rand(1, 3 * count, 3, generator=generator)
+    projected = torch.cat([corners[..., :2] * (size + 16) - 8, corners[..., 2:] * 8 + 1], -1)
+    return projected, torch.arange(3 * count).reshape(count, 3)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_every_pixel_equals_the_naive_loop(seed):
+    projected, triangles = scene(seed)
+    found = NumbaRasterizer()(projected, triangles, 24)
+    triangle, barycentric, depth = naive(projected[0].numpy(), triangles.numpy(), 24)
+    assert (triangle >= 0).mean() > 0.3
+    np.testing.assert_array_equal(found.triangle[0], triangle)
+    np.testing.assert_allclose(found.barycentric[0], barycentric, atol=1e-5)
+    np.testing.assert_allclose(found.depth[0], depth, rtol=1e-5)
+
+
+def sphere_seen() -> Fragments:
+    model = SphereFace()
+    triangles = torch.cat([model.triangles, model.mouth_triangles])
+    return NumbaRasterizer()(Camera(128).project(model.mean_shape[None]), triangles, 128)
+
+
+def test_depth_of_a_sphere():
+    fragments = sphere_seen()
+    camera = Camera(128)
+    y, x = (np.mgrid[:128, :128] + 0.5 - camera.centre) / camera.focal
+    # The ray z (x, -y, -1) + (0, 0, 10) meets the sphere of radius r where this quadratic in z is zero.
+    a, b, c = x**2 + y**2 + 1, -20.0, 100 - SphereFace.radius**2
+    discriminant = b * b - 4 * a * c
+    expected = (-b - np.sqrt(np.maximum(discriminant, 0))) / (2 * a)
+    inside = discriminant > 0.3
+    np.testing.assert_allclose(fragments.depth[0].numpy()[inside], expected[inside], atol=6e-3)
+    assert (fragments.triangle[0].numpy()[discriminant < 0] == -1).all()
+    assert torch.isinf(fragments.depth[0][fragments.triangle[0] < 0]).all()
+    assert (fragments.barycentric[0][fragments.triangle[0] < 0] == 0).all()
+
+
+def test_no_cracks_between_neighbours():
+    # Vertices exactly on pixel centres and sides through them: the hardest case for two neighbours to agree on.
+    columns = torch.arange(0, 33, 4) + 0.5
+    y, x = torch.meshgrid(columns, columns, indexing="ij")
+    projected = torch.stack([x, y, torch.full_like(x, 10)], -1).reshape(1, -1, 3)
+    index = torch.arange(81).reshape(9, 9)
+    a, b, c, d = index[:-1, :-1], index[1:, :-1], index[:-1, 1:], index[1:, 1:]
+    triangles = torch.cat([torch.stack([a, b, c], -1).reshape(-1, 3), torch.stack([b, d, c], -1).reshape(-1, 3)])
+    for shift in torch.rand(20, 2, generator=torch.Generator().manual_seed(0)) - 0.5:
+        moved = projected + torch.tensor([*shift, 0.0])
+        assert (NumbaRasterizer()(moved, triangles, 34).triangle[0, 2:31, 2:31] >= 0).all()
+    assert (NumbaRasterizer()(projected, triangles, 34).triangle[0, :33, :33] >= 0).all()
+
+
+def test_back_faces_and_what_is_behind_the_camera_are_not_seen():
+    projected, triangles = scene(0)
+    front = NumbaRasterizer()(projected, triangles, 24).triangle
+    back = NumbaRasterizer()(projected, triangles.flip(1), 24).triangle
+    shown = set(front.unique().tolist()) & set(back.unique().tolist())
+    assert shown <= {-1}
+    behind = torch.cat([projected[..., :2], -projected[..., 2:]], -1)
+    assert (NumbaRasterizer()(behind, triangles, 24).triangle == -1).all()
+
+
+def test_no_far_plane():
+    projected, triangles = scene(0)
+    far = projected * torch.tensor([1.0, 1.0, 1000.0])
+    torch.testing.assert_close(
+        NumbaRasterizer()(far, triangles, 24).triangle, NumbaRasterizer()(projected, triangles, 24).triangle
+    )
+
+
+def test_broken_vertices_draw_nothing_and_do_not_hang():
+    projected, triangles = scene(0)
+    broken = projected.clone()
+    broken[0, ::3, 0] = torch.nan
+    assert (NumbaRasterizer()(broken, triangles, 24).triangle == -1).all()
+    broken[0, ::3, 0] = torch.inf
+    NumbaRasterizer()(broken, triangles, 24)
+
+
+def test_batch_equals_single_frames_on_any_number_of_threads():
+    frames = torch.cat([scene(seed)[0] for seed in range(5)])
+    triangles = scene(0)[1]
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        together = NumbaRasterizer()(frames, triangles, 24)
+    finally:
+        torch.set_num_threads(before)
+    for k in range(5):
+        alone = NumbaRasterizer()(frames[k : k + 1], triangles, 24)
+        assert torch.equal(together.triangle[k], alone.triangle[0])
+        assert torch.equal(together.barycentric[k], alone.barycentric[0])
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pytorch3d") is None, reason="PyTorch3D is not installed")
+def test_pytorch3d_sees_the_same():
+    model = SphereFace(30, 60)
+    poses = torch.stack([model.mean_shape, model.mean_shape + torch.tensor([0.1, -0.05, 0.3])])
+    projected = Camera(64).project(poses)
+    ours = RASTERIZERS["numba"]()(projected, model.triangles, 64)
+    theirs = RASTERIZERS["pytorch3d"]()(projected, model.triangles, 64)
+    same = ours.triangle == theirs.triangle
+    assert same.float().mean() > 0.999  # pixels on an edge may go to either neighbour
+    torch.testing.assert_close(ours.barycentric[same], theirs.barycentric[same], atol=1e-3, rtol=0)
+    torch.testing.assert_close(ours.depth[same], theirs.depth[same], atol=1e-4, rtol=0)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pytorch3d") is not None, reason="PyTorch3D is installed")
+def test_missing_pytorch3d_says_what_to_do():
+    with pytest.raises(InputError, match=r"face.rasterizer=numba"):
+        RASTERIZERS["pytorch3d"]()
