@@ -68,7 +68,7 @@ class RenderedWindows(Dataset[Batch]):
         return len(self.frames.rendered)
 
     def __getitem__(self, index: int) -> Batch:
-        """`rendered` (3, 3, H, W) and `target` (3, H, W) in [-1, 1], `face_mask` (1, H, W), `identity` (512,), `index`."""
+        """`rendered` (3, 3, H, W), `target` (3, H, W) in [-1, 1], `face_mask` (1, H, W), `identity` (512,), `index`."""
         window = [max(index + step, 0) for step in (-2, -1, 0)]
         return {
             "rendered": to_network(self.frames.rendered[window]),
