@@ -1,0 +1,62 @@
+"""Every metric gives the same value in one process and in two that saw unequal parts (gloo, spawned)."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torchmetrics import Metric
+
+from evaluation.head_pose import HeadMotionRatio, HeadPoseSimilarity
+from evaluation.image_quality import PSNR, SSIM
+from evaluation.landmark_distance import LandmarkDistance
+from evaluation.lip_sync import MouthCorrelation
+
+FRAMES = 7  # odd: the two processes get 5 and 2, in batches of unequal size
+
+
+def cases() -> list[tuple[Metric, torch.Tensor, torch.Tensor]]:
+    """Each metric with its (generated, reference) frames."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, FRAMES, 3, 16, 16, generator=generator) * 2 - 1
+    images[0, 3] = images[1, 3]  # one capped frame, so that a mean of means would differ
+    points = 100 * torch.rand(2, FRAMES, 68, 2, generator=generator)
+    angles = 8 * torch.randn(2, FRAMES, 3, generator=generator)
+    openings = torch.rand(2, FRAMES, generator=generator)
+    return [
+        (PSNR(), *images),
+        (SSIM(), *images),
+        (SSIM(window="uniform"), *images),
+        (LandmarkDistance(), *points),
+        (LandmarkDistance(unit="px128"), *points),
+        (HeadPoseSimilarity(), *angles),
+        (HeadMotionRatio(), *angles),
+        (MouthCorrelation(), *openings),
+    ]
+
+
+def flat(value: torch.Tensor | dict[str, torch.Tensor]) -> list[float]:
+    return [float(v) for v in (value.values() if isinstance(value, dict) else [value])]
+
+
+def one_of_two(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    results = []
+    for metric, generated, reference in cases():
+        for part in ([slice(0, 1), slice(1, 5)], [slice(5, 7)])[rank]:
+            metric.update(generated[part], reference[part])
+        results.append(flat(metric.compute()))
+    torch.save(results, Path(folder) / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_agree_with_one(tmp_path: Path) -> None:
+    mp.spawn(one_of_two, args=(str(tmp_path),), nprocs=2)
+    both = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    for (metric, generated, reference), first, second in zip(cases(), *both, strict=True):
+        metric.update(generated, reference)
+        alone = flat(metric.compute())
+        assert first == pytest.approx(alone, abs=1e-6), type(metric).__name__
+        assert second == pytest.approx(alone, abs=1e-6), type(metric).__name__
