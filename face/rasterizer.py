@@ -5,7 +5,7 @@ one-sided: front is counter-clockwise with y up, so that edge 1 x edge 2 points 
 far clipping (the original renderer's far plane cut the ear side away, facts 1.8).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,8 +13,11 @@ from typing import Protocol
 import numba
 import numpy as np
 import torch
+from torch.nn.functional import avg_pool2d, one_hot
 
 from media.errors import InputError
+
+SAMPLES = 2  # ours: per side of a pixel; steps of 1/4 on an outline are below what a video codec keeps
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,22 @@ class Rasterizer(Protocol):
         """
         ...
 
+    def coverage(
+        self, projected: torch.Tensor, triangles: torch.Tensor, labels: torch.Tensor, size: int
+    ) -> torch.Tensor:
+        """Share of every pixel that shows each kind of surface, from `SAMPLES` x `SAMPLES` points of it.
+
+        Args:
+            projected: (B, V, 3) as above.
+            triangles: (F, 3) as above.
+            labels: (F,) integer kind of each triangle, 0 to K - 1.
+            size: Side of the image in pixels.
+
+        Returns:
+            (B, K, H, W) float32 in [0, 1]; what their sum lacks of 1 is background.
+        """
+        ...
+
 
 class NumbaRasterizer:
     """Z-buffer on the CPU; frames are shared among as many threads as torch may use."""
@@ -63,28 +82,64 @@ class NumbaRasterizer:
         depth = torch.full((batch, size, size), torch.inf)
         views = triangle.numpy(), barycentric.numpy(), depth.numpy()
 
-        def rasterize(frame: int) -> None:
-            _z_buffer(vertices[frame], faces, *(view[frame] for view in views))
+        def rasterize(frames: Sequence[int]) -> None:
+            for frame in frames:
+                _z_buffer(vertices[frame], faces, *(view[frame] for view in views))
 
-        # Threads of our own and a kernel that releases the GIL, not numba's parallel loops: those abort the process
-        # when it was forked (data loading workers) or when two threads render at once.
-        workers = min(torch.get_num_threads(), batch)
-        if workers > 1:
-            with ThreadPoolExecutor(workers) as pool:
-                list(pool.map(rasterize, range(batch)))
-        else:
-            for frame in range(batch):
-                rasterize(frame)
+        _share(rasterize, batch)
         device = projected.device
         return Fragments(triangle.to(device), barycentric.to(device), depth.to(device))
+
+    def coverage(
+        self, projected: torch.Tensor, triangles: torch.Tensor, labels: torch.Tensor, size: int
+    ) -> torch.Tensor:
+        """See `Rasterizer`."""
+        vertices = _enlarged(projected.detach().to("cpu", torch.float32)).numpy()
+        faces = triangles.detach().to("cpu", torch.int64).contiguous().numpy()
+        kinds = labels.detach().to("cpu", torch.int64).contiguous().numpy()
+        share = torch.zeros(len(vertices), int(kinds.max()) + 1, size, size)
+        view, side = share.numpy(), size * SAMPLES
+
+        def cover(frames: Sequence[int]) -> None:
+            # One small set of buffers per thread: fresh memory for every frame would cost more than drawing.
+            triangle, depth = np.empty((side, side), np.int32), np.empty((side, side), np.float32)
+            for frame in frames:
+                triangle.fill(-1)
+                depth.fill(np.inf)
+                _z_buffer(vertices[frame], faces, triangle, np.empty((0, 0, 3), np.float32), depth)
+                _count(triangle, kinds, view[frame])
+
+        _share(cover, len(vertices))
+        return share.to(projected.device)
+
+
+def _enlarged(projected: torch.Tensor) -> torch.Tensor:
+    """Projected vertices on the finer grid of the samples."""
+    return torch.cat([projected[..., :2] * SAMPLES, projected[..., 2:]], -1)
+
+
+def _share(work: Callable[[Sequence[int]], None], batch: int) -> None:
+    """Deals the frames of a batch to as many threads as torch may use."""
+    # Threads of our own and kernels that release the GIL, not numba's parallel loops: those abort the process
+    # when it was forked (data loading workers) or when two threads render at once.
+    workers = min(torch.get_num_threads(), batch)
+    if workers <= 1:
+        work(range(batch))
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(work, [range(first, batch, workers) for first in range(workers)]))
 
 
 @numba.njit(nogil=True, cache=True)
 def _z_buffer(
     vertices: np.ndarray, faces: np.ndarray, triangle: np.ndarray, barycentric: np.ndarray, depth: np.ndarray
 ) -> None:
-    """Draws one frame into `triangle`, `barycentric`, `depth`, which come filled with -1, 0 and infinity."""
+    """Draws one frame into `triangle`, `barycentric`, `depth`, which come filled with -1, 0 and infinity.
+
+    `barycentric` may be empty (0, 0, 3): then the weights are not kept.
+    """
     height, width = depth.shape
+    keep_weights = barycentric.shape[0] > 0
     for face in range(faces.shape[0]):
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
         xa, ya = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])
@@ -117,9 +172,21 @@ def _z_buffer(
                 if distance < depth[row, column]:
                     depth[row, column] = distance
                     triangle[row, column] = face
-                    barycentric[row, column, 0] = wa / total
-                    barycentric[row, column, 1] = wb / total
-                    barycentric[row, column, 2] = wc / total
+                    if keep_weights:
+                        barycentric[row, column, 0] = wa / total
+                        barycentric[row, column, 1] = wb / total
+                        barycentric[row, column, 2] = wc / total
+
+
+@numba.njit(nogil=True, cache=True)
+def _count(triangle: np.ndarray, labels: np.ndarray, share: np.ndarray) -> None:
+    """Adds each sample's part of its pixel to the kind of surface it shows."""
+    part = np.float32(1 / SAMPLES**2)
+    for row in range(triangle.shape[0]):
+        for column in range(triangle.shape[1]):
+            face = triangle[row, column]
+            if face >= 0:
+                share[labels[face], row // SAMPLES, column // SAMPLES] += part
 
 
 class PyTorch3DRasterizer:
@@ -160,6 +227,17 @@ class PyTorch3DRasterizer:
             barycentric.masked_fill(empty[..., None], 0),
             depth.masked_fill(empty, torch.inf),
         )
+
+    def coverage(
+        self, projected: torch.Tensor, triangles: torch.Tensor, labels: torch.Tensor, size: int
+    ) -> torch.Tensor:
+        """See `Rasterizer`."""
+        triangle = self(_enlarged(projected), triangles, size * SAMPLES).triangle
+        kinds = int(labels.max()) + 1
+        # Background becomes one kind more, dropped at the end.
+        kind = torch.where(triangle < 0, kinds, labels.to(triangle.device)[triangle.clamp_min(0)])
+        shown = one_hot(kind, kinds + 1)[..., :kinds].permute(0, 3, 1, 2).float()
+        return avg_pool2d(shown, SAMPLES)
 
 
 RASTERIZERS: dict[str, Callable[[], Rasterizer]] = {"numba": NumbaRasterizer, "pytorch3d": PyTorch3DRasterizer}

@@ -3,11 +3,11 @@ import importlib.util
 import numpy as np
 import pytest
 import torch
-from tests.sphere_face import SphereFace
 
 from face.camera import Camera
 from face.rasterizer import RASTERIZERS, Fragments, NumbaRasterizer
 from media.errors import InputError
+from tests.sphere_face import SphereFace
 
 
 def naive(projected: np.ndarray, triangles: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
@@ -124,6 +124,30 @@ def test_batch_equals_single_frames_on_any_number_of_threads():
         assert torch.equal(together.barycentric[k], alone.barycentric[0])
 
 
+def test_coverage_counts_samples_of_each_kind():
+    projected, triangles = scene(3)
+    labels = torch.arange(len(triangles)) % 2
+    found = NumbaRasterizer().coverage(projected.repeat(3, 1, 1), triangles, labels, 24)
+    fine = naive((projected[0] * torch.tensor([2.0, 2.0, 1.0])).numpy(), triangles.numpy(), 48)[0]
+    kind = np.where(fine < 0, -1, fine % 2)
+    for label in (0, 1):
+        expected = (kind == label).reshape(24, 2, 24, 2).mean((1, 3))
+        for frame in found:
+            np.testing.assert_array_equal(frame[label], expected)
+
+
+def test_coverage_of_a_disc_is_its_area():
+    model = SphereFace()
+    camera = Camera(64)
+    triangles = torch.cat([model.triangles, model.mouth_triangles])
+    labels = torch.arange(len(triangles)) >= len(model.triangles)
+    share = NumbaRasterizer().coverage(camera.project(model.mean_shape[None]), triangles, labels.long(), 64)
+    ratio = model.radius / 10
+    area = np.pi * camera.focal**2 * ratio**2 / (1 - ratio**2)  # of a sphere's outline in perspective
+    assert abs(share.sum().item() - area) < 0.01 * area
+    assert set(share.unique().tolist()) == {0.0, 0.25, 0.5, 0.75, 1.0}
+
+
 @pytest.mark.skipif(importlib.util.find_spec("pytorch3d") is None, reason="PyTorch3D is not installed")
 def test_pytorch3d_sees_the_same():
     model = SphereFace(30, 60)
@@ -135,6 +159,9 @@ def test_pytorch3d_sees_the_same():
     assert same.float().mean() > 0.999  # pixels on an edge may go to either neighbour
     torch.testing.assert_close(ours.barycentric[same], theirs.barycentric[same], atol=1e-3, rtol=0)
     torch.testing.assert_close(ours.depth[same], theirs.depth[same], atol=1e-4, rtol=0)
+    labels = torch.arange(len(model.triangles)) % 3
+    shares = [RASTERIZERS[name]().coverage(projected, model.triangles, labels, 64) for name in ("numba", "pytorch3d")]
+    assert (shares[0] - shares[1]).abs().mean() < 1e-3
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pytorch3d") is not None, reason="PyTorch3D is installed")
