@@ -101,7 +101,7 @@ def move(speech: Speech, prosody: Prosody, rng: np.random.Generator, liveliness:
     """
     frames = len(prosody.loudness)
     times = (np.arange(frames) + 0.5) / FPS
-    angles = np.radians(_drift(frames, rng) + _postures(speech, times, rng))
+    angles = np.radians(_drift(prosody, rng) + _postures(speech, times, rng))
     angles[:, 0] += np.radians(_nods(speech, prosody, times, rng))
     # A raised voice raises the head a little (and the brows); both follow the melody, slowed to what a neck can do.
     melody = gaussian_filter1d(prosody.pitch, 0.25 * FPS)
@@ -127,22 +127,30 @@ def _noise(frames: int, cutoff: float, rng: np.random.Generator) -> np.ndarray:
     return slow[margin:] / np.sqrt((1 - keep) ** 4 * (1 + keep**2) / (1 - keep**2) ** 3)
 
 
-def _drift(frames: int, rng: np.random.Generator) -> np.ndarray:
-    """The unrest of a head that nobody moves: (T, 3) degrees, slow and large plus quicker and small."""
-    slow = np.stack([_noise(frames, 0.12, rng) for _ in range(3)], 1) * np.array([1.3, 2.4, 1.2])
-    quick = np.stack([_noise(frames, 0.8, rng) for _ in range(3)], 1) * np.array([0.45, 0.6, 0.4])
-    slow[:, 2] += 0.25 * slow[:, 1]  # who turns also tilts
-    return slow + quick
+def _drift(prosody: Prosody, rng: np.random.Generator) -> np.ndarray:
+    """The unrest of a head that nobody moves: (T, 3) degrees, from slow and large to quick and small.
+
+    With the postures and nods: standard deviations of 2.2, 3.4, 2.0 degrees; measured on talking people: medians of
+    2.6, 3.8, 2.2 over ten recordings. Their mean speed is twice as high, part of which is tracking noise.
+    """
+    frames = len(prosody.loudness)
+    talking = 0.4 + 0.9 * gaussian_filter1d(prosody.loudness, 0.4 * FPS)[:, None]  # speech stirs the head
+    path = np.zeros((frames, 3))
+    for cutoff, size in ((0.12, (1.2, 2.1, 0.9)), (0.5, (0.9, 1.3, 0.7)), (1.3, (0.45, 0.55, 0.35))):  # Hz, degrees
+        noise = np.stack([_noise(frames, cutoff, rng) for _ in range(3)], 1) * np.array(size)
+        path += noise if cutoff < 0.3 else talking * noise
+    path[:, 2] += 0.25 * path[:, 1]  # who turns also tilts
+    return path
 
 
 def _postures(speech: Speech, times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A new posture at each phrase boundary, (T, 3) degrees: minimum-jerk steps of 0.5 to 1 s around the pauses."""
+    """A new posture at each phrase boundary, (T, 3) degrees: minimum-jerk steps of 0.4 to 0.8 s around the pauses."""
     path = np.zeros((len(times), 3))
     current = np.zeros(3)
     for middle in _pauses(speech):
-        target = rng.normal(0, [1.2, 3.2, 1.6])
+        target = rng.normal(0, [1.2, 3.0, 1.4])
         target[2] += 0.2 * target[1]
-        duration = rng.uniform(0.5, 1.0)
+        duration = rng.uniform(0.4, 0.8)
         progress = np.clip((times - middle) / duration + 0.5, 0, 1)
         path += (target - current) * (progress**3 * (10 - 15 * progress + 6 * progress**2))[:, None]
         current = target
@@ -158,7 +166,7 @@ def _nods(speech: Speech, prosody: Prosody, times: np.ndarray, rng: np.random.Ge
             continue
         last = phoneme.start
         frame = min(int((phoneme.start + phoneme.end) / 2 * FPS), len(times) - 1)
-        depth = prosody.loudness[frame] * np.clip(rng.normal(1.9, 0.8), 0.3, 4.0)
+        depth = prosody.loudness[frame] * np.clip(rng.normal(2.6, 1.1), 0.4, 5.0)
         since = times - (phoneme.start - 0.06)
         path += depth * np.exp(-0.5 * ((since - 0.14) / np.where(since < 0.14, 0.065, 0.15)) ** 2)
     return path
