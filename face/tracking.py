@@ -14,8 +14,8 @@ from face.assets import tracker_assets
 from face.detection import SMALLEST_SHARE, TILE_LEVELS, Detection, FaceDetector, overlap
 from face.warp import Square, sample
 from media.errors import InputError
+from media.video import FPS
 
-FPS = 25  # of every sequence of pictures (SPEC)
 _INPUT_SIZE = 192  # pixels, of the landmark network
 _MARGIN = 1.5  # side of the network's square / longer side of the face (the published design)
 _PRESENT = 0.5  # lowest probability that the square shows a face (the published design)
@@ -206,7 +206,10 @@ def _moment(index: int) -> str:
 
 def _no_face(source: str, index: int) -> InputError:
     if index == 0:
-        return InputError(f"no face in {source} from {_moment(0)} on; use a video of one person who faces the camera")
+        return InputError(
+            f"no face of at least {SMALLEST_FACE:.0f} px in {source} from {_moment(0)} on; use a video of one person "
+            "who faces the camera, or film closer"
+        )
     return InputError(
         f"no face in {source} from {_moment(index)} on for more than {LONGEST_GAP / FPS:.0f} s; cut the video there, "
         "or use one in which the face stays in view"
