@@ -1,0 +1,138 @@
+"""The person of a run: the prepared clip, how it is rendered, and the two trained stages put together as a talker."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from datamodules.clip import Clip
+from datamodules.prepare import prepare_video
+from datamodules.synthetic.film import make_person_film
+from experiments.callbacks import last_checkpoint, resolve_precision
+from experiments.settings import EMBEDDED
+from face.albedo import ALBEDOS
+from face.assets import cache_folder
+from face.morphable_model import load_face_model
+from face.rendering import Renderer
+from lightning_modules.audio2pose import Audio2PoseLSTM
+from lightning_modules.memory_gan import MemoryGAN
+from media.errors import InputError
+from media.video import FPS
+from synthesis.talker import Talker
+
+EMBEDDED_SECONDS = 45.0  # of film; 12 s are learned from
+EMBEDDED_SEED = 0  # of the film: who the person is and what they say
+_ALBEDO_FRAMES = 100  # ours: more do not change the mean
+
+
+def prepare(settings: dict[str, Any], folder: Path) -> Clip:
+    """The clip of a run's video, prepared now or found in the cache; `preparation.json` tells the report about it.
+
+    Args:
+        settings: Of the run.
+        folder: The run folder.
+    """
+    data, face = settings["data"], settings["face"]
+    cache = Path(data["cache"]) if data["cache"] else cache_folder()
+    video = embedded_video(cache) if data["video"] == EMBEDDED else Path(data["video"])
+    clip = prepare_video(
+        video,
+        cache / "clips",
+        train_seconds=data["train_seconds"],
+        audio_offset=data["audio_offset"],
+        face_model=face["model"],
+        reconstruction=face["reconstruction"],
+        identity_encoder=face["identity_encoder"],
+        progress=True,
+    )
+    facts = {
+        "clip": str(clip.folder),
+        "source_sha256": clip.source_sha256,
+        "frames": len(clip),
+        "training_frames": clip.training_frames,
+        "split_note": clip.split_note,
+        "audio_offset": clip.audio_offset,
+        "bridged_frames": int(clip.bridged.sum()),
+        "landmark_error_percent": round(100 * float(clip.fit_error[~clip.bridged].mean()), 3),
+        "crop": [clip.crop.x, clip.crop.y, clip.crop.side],
+        "width": clip.width,
+        "height": clip.height,
+    }
+    _write_json(folder / "preparation.json", facts)
+    return clip
+
+
+def embedded_video(cache: Path) -> Path:
+    """The film of the embedded person, made once; the same for every seed of training."""
+    path = cache / "embedded" / f"person-{EMBEDDED_SECONDS:g}s.mp4"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_person_film(path, EMBEDDED_SECONDS, EMBEDDED_SEED, progress=True)
+    return path
+
+
+def person_renderer(settings: dict[str, Any], clip: Clip) -> tuple[Renderer, torch.Tensor]:
+    """The renderer of a person and their albedo (V, 3), from frames of the training part."""
+    face = settings["face"]
+    renderer = Renderer(load_face_model(face["model"]), face["rasterizer"], clip.crop.size)
+    chosen = np.unique(np.linspace(0, clip.training_frames - 1, _ALBEDO_FRAMES).round().astype(int))
+    chosen = chosen[~clip.bridged[chosen]]
+    frames = clip.frames(clip.training)[chosen]
+    albedo = ALBEDOS[face["albedo"]](frames, torch.from_numpy(clip.coefficients[chosen]), renderer)
+    return renderer, albedo
+
+
+def load_talker(settings: dict[str, Any], folder: Path, clip: Clip | None = None) -> Talker:
+    """Put a trained person together.
+
+    Args:
+        settings: Of the run.
+        folder: The run folder with both stages' checkpoints.
+        clip: The run's clip if it is at hand.
+
+    Raises:
+        InputError: If the run has not finished training.
+    """
+    paths = {stage: last_checkpoint(folder, stage) for stage in ("audio2pose", "memory_gan")}
+    missing = [stage for stage, path in paths.items() if path is None]
+    if missing:
+        raise InputError(
+            f"{folder}: {' and '.join(missing)} not trained yet; repeat the command of the run to finish it"
+        )
+    clip = clip or _clip_of_run(settings, folder)
+    renderer, albedo = person_renderer(settings, clip)
+    device = "cuda" if torch.cuda.is_available() and settings["trainer"]["accelerator"] != "cpu" else "cpu"
+    precision = resolve_precision(settings["trainer"]["precision"], settings["trainer"]["accelerator"])
+    return Talker(
+        clip,
+        renderer,
+        albedo,
+        Audio2PoseLSTM.load_from_checkpoint(str(paths["audio2pose"]), map_location=device),
+        MemoryGAN.load_from_checkpoint(str(paths["memory_gan"]), map_location=device),
+        keyframe_axis=settings["background"]["keyframe_axis"],
+        bf16=precision.startswith("bf16"),
+    )
+
+
+def scored_part(clip: Clip, settings: dict[str, Any]) -> slice:
+    """The held-out frames that are generated and scored."""
+    longest = round(settings["data"]["heldout_seconds"] * FPS)
+    return slice(clip.heldout.start, min(clip.heldout.stop, clip.heldout.start + longest))
+
+
+def _clip_of_run(settings: dict[str, Any], folder: Path) -> Clip:
+    path = folder / "preparation.json"
+    if path.exists():
+        place = Path(json.loads(path.read_text())["clip"])
+        if (place / "clip.json").exists():
+            return Clip.load(place)
+    return prepare(settings, folder)  # the cache was emptied
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=1))
+    os.replace(part, path)

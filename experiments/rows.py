@@ -1,0 +1,158 @@
+"""The evaluation rows of a run as folders of videos, scored by `evaluation` like anybody else's (SPEC, rows).
+
+`reenacted` videos have the true pose and background and a row's expression; `generated` videos have the predicted pose
+and the matched background. The rows differ in the expression alone.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from datamodules.clip import Clip
+from evaluation.score import score_pair
+from face.coefficients import EXPRESSION
+from media.video import VideoWriter, stream_frames
+from synthesis.talker import Motion, Talker
+
+REFERENCE = "reference"
+SHUFFLES = (1, 2, 3)  # quarters of its length by which the sound is rolled (SPEC)
+REENACTED_COLUMNS = ("psnr", "psnr_face", "ssim", "lmd_iod", "lmd_px128", "mouth_correlation")
+GENERATED_COLUMNS = ("hs", "w1_pitch", "w1_yaw", "w1_roll", "head_motion_ratio")
+
+
+def row_expressions(talker: Talker, samples: np.ndarray) -> dict[str, Motion]:
+    """The motion of every row for one sound.
+
+    Args:
+        talker: The trained person.
+        samples: Held-out sound.
+
+    Returns:
+        Row name to motion; all have the pose that the sound gives, and the row's expression.
+    """
+    heard = talker.listen(samples)
+    training = talker.clip.coefficients[talker.clip.training, EXPRESSION]
+    still = np.broadcast_to(training.mean(0), heard.expression.shape).astype(np.float32)
+    motions = {"audio": heard, "static": replace(heard, expression=still)}
+    for quarter in SHUFFLES:
+        rolled = talker.listen(np.roll(samples, quarter * len(samples) // 4))
+        motions[f"shuffled_{quarter}"] = replace(heard, expression=rolled.expression)
+    return motions
+
+
+def write_rows(talker: Talker, part: slice, folder: Path, progress: bool = False) -> None:
+    """Write the reference and every row's two videos; what is there already is not made again.
+
+    Args:
+        talker: The trained person.
+        part: Frames of the clip, with their sound.
+        folder: Gets `reference.mp4` and `<row>/{reenacted,generated}.mp4`.
+        progress: Show progress bars.
+    """
+    clip = talker.clip
+    samples = clip.sound(part)
+    total = part.stop - part.start
+    _write_once(folder / f"{REFERENCE}.mp4", _true_crops(clip, part), total, None, lossless=True, progress=progress)
+    motions = row_expressions(talker, samples)
+    truth = clip.coefficients[part]
+    motions["true_coefficients"] = replace(motions["audio"], expression=truth[:, EXPRESSION])
+    for name, motion in motions.items():
+        chi = truth.copy()
+        chi[:, EXPRESSION] = motion.expression
+        reenacted = _pictures(talker.refine(chi, talker.true_background(part)))
+        _write_once(folder / name / "reenacted.mp4", reenacted, total, None, lossless=True, progress=progress)
+        if name == "true_coefficients":
+            continue  # the pose of the other rows belongs to the sound, not to the truth
+        performance = talker.perform(motion)
+        background = talker.training_background(performance.source_frames)
+        generated = _pictures(talker.refine(performance.coefficients, background))
+        _write_once(folder / name / "generated.mp4", generated, total, samples, lossless=False, progress=progress)
+
+
+def score_rows(folder: Path, output: Path) -> list[dict[str, Any]]:
+    """Score what `write_rows` wrote and write the table.
+
+    Args:
+        folder: With the reference and the rows.
+        output: CSV file, one line per row; the three shuffled ones are averaged.
+
+    Returns:
+        The lines of the table.
+    """
+    reference = folder / f"{REFERENCE}.mp4"
+    table = []
+    for name in ("audio", "static", "shuffled", "true_coefficients"):
+        parts = [folder / f"{name}_{quarter}" for quarter in SHUFFLES] if name == "shuffled" else [folder / name]
+        table.append({"row": name, **_mean([_score_row(reference, part) for part in parts])})
+    truth = score_pair(reference, reference)
+    table.append({"row": "truth", **{key: truth[key] for key in (*REENACTED_COLUMNS, *GENERATED_COLUMNS)}})
+    _write_table(table, output)
+    return table
+
+
+def _score_row(reference: Path, row: Path) -> dict[str, float]:
+    scores = {key: score_pair(reference, row / "reenacted.mp4")[key] for key in REENACTED_COLUMNS}
+    if (row / "generated.mp4").exists():
+        generated = score_pair(reference, row / "generated.mp4")
+        scores |= {key: generated[key] for key in GENERATED_COLUMNS}
+    return scores
+
+
+def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
+    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+
+
+def _write_table(table: list[dict[str, Any]], output: Path) -> None:
+    part = output.with_suffix(".part")
+    with part.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["row", *REENACTED_COLUMNS, *GENERATED_COLUMNS])
+        writer.writeheader()
+        for row in table:
+            writer.writerow({key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()})
+    part.replace(output)
+
+
+def _true_crops(clip: Clip, part: slice) -> Iterator[np.ndarray]:
+    """From the source video itself, never from the clip's copy (SPEC)."""
+    for frame in stream_frames(clip.source, part.start, part.stop):
+        yield clip.crop.apply(frame)
+
+
+def _pictures(refined: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[np.ndarray]:
+    for picture, _ in refined:
+        yield picture
+
+
+def _write_once(
+    path: Path, frames: Iterator[np.ndarray], total: int, samples: np.ndarray | None, *, lossless: bool, progress: bool
+) -> None:
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first = next(frames)
+    height, width = first.shape[:2]
+    bar = tqdm(desc=f"writing {path.parent.name}/{path.stem}", total=total, unit="frame", disable=not progress)
+    with bar, VideoWriter(path, width, height, audio=samples, lossless=lossless) as writer:
+        writer.write(first)
+        bar.update()
+        for frame in frames:
+            writer.write(frame)
+            bar.update()
+
+
+def print_table(table: list[dict[str, Any]]) -> None:
+    """Print the score table with aligned columns."""
+    columns = ["row", *REENACTED_COLUMNS, *GENERATED_COLUMNS]
+    cells = [columns] + [[_cell(row.get(column, "")) for column in columns] for row in table]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
+    for row in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

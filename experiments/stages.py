@@ -1,0 +1,82 @@
+"""A run from its settings to its report: prepare, fit both stages, generate, score; what is done is not done again."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from experiments import provenance, tracking
+from experiments.fit import fit_audio2pose, fit_memory_gan
+from experiments.generate import speak
+from experiments.person import load_talker, prepare, scored_part
+from experiments.report import write_report
+from experiments.rows import print_table, score_rows, write_rows
+from face.coefficients import get_pose
+from media.video import sha256
+from synthesis.talker import Talker
+
+HELDOUT_VIDEO = "heldout.mp4"
+
+
+def run_stages(settings: dict[str, Any], folder: Path) -> None:
+    """Take a run to its end, from wherever it was left.
+
+    Args:
+        settings: Resolved settings of the run.
+        folder: The run folder.
+
+    Raises:
+        InputError: If the video, the sound or a setting cannot be used.
+    """
+    if settings["trainer"]["threads"]:
+        torch.set_num_threads(settings["trainer"]["threads"])
+    run = tracking.start_wandb(settings, folder)
+    with provenance.stage(folder, "prepare"):
+        clip = prepare(settings, folder)
+        provenance.record(folder, video_sha256=clip.source_sha256)
+    with provenance.stage(folder, "fit audio2pose"):
+        fit_audio2pose(settings, folder, clip, run)
+    with provenance.stage(folder, "fit memory_gan"):
+        fit_memory_gan(settings, folder, clip, run)
+    talker = load_talker(settings, folder, clip)
+    part = scored_part(clip, settings)
+    heldout = folder / "videos" / HELDOUT_VIDEO
+    with provenance.stage(folder, "generate"):
+        write_rows(talker, part, folder / "videos", progress=True)
+        if not heldout.exists():
+            speak(talker, clip.sound(part), heldout)
+        write_poses(talker, part, folder / "poses.npz")
+    with provenance.stage(folder, "score"):
+        table = score_rows(folder / "videos", folder / "scores.csv")
+    videos = [heldout]
+    if settings["generate"]["audio"]:
+        with provenance.stage(folder, "speak"):
+            videos.append(speech_video(talker, settings, folder))
+    write_report(folder)
+    tracking.log_results(run, folder)
+    print_table(table)
+    for video in videos:
+        print(f"video   {video}")
+    print(f"report  {folder / 'report.html'}")
+
+
+def speech_video(talker: Talker, settings: dict[str, Any], folder: Path) -> Path:
+    """The video that `generate.audio` asks for; in the run folder unless `generate.output` says where."""
+    generate = settings["generate"]
+    audio = Path(generate["audio"])
+    output = Path(generate["output"] or folder / "videos" / "speech" / f"{audio.stem}-{sha256(audio)[:8]}.mp4")
+    if generate["output"] or not output.exists():
+        speak(talker, audio, output)
+    return output
+
+
+def write_poses(talker: Talker, part: slice, path: Path) -> None:
+    """Head angles in degrees of the held-out part: true, predicted from its sound, and fitted to the background."""
+    motion = talker.listen(talker.clip.sound(part))
+    angles = {
+        "true_angles": get_pose(talker.clip.coefficients[part])[:, :3],
+        "predicted_angles": motion.pose[:, :3],
+        "fitted_angles": get_pose(talker.perform(motion).coefficients)[:, :3],
+    }
+    np.savez(path, **{name: np.degrees(values) for name, values in angles.items()})
