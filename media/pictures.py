@@ -1,0 +1,101 @@
+"""Decoded pictures of a recording with their exact times."""
+
+import warnings
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from media.container import LONGEST_GAP, open_container, seconds, video_stream
+from media.errors import InputError
+
+
+def picture_track(container: InputContainer, path: str | Path) -> av.VideoStream:
+    """The picture track of a recording, set to decode on all cores.
+
+    Raises:
+        InputError: If there is none.
+    """
+    stream = video_stream(container)
+    if stream is None:
+        raise InputError(f"{path}: has no picture track; give a video.")
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def first_picture(
+    decoded: Iterator[tuple[Fraction, av.VideoFrame]], path: str | Path
+) -> tuple[Fraction, av.VideoFrame]:
+    """Time stamp in seconds and picture that a recording begins with.
+
+    Raises:
+        InputError: If no picture can be decoded.
+    """
+    first = next(decoded, None)
+    if first is None:
+        raise InputError(f"{path}: not one picture can be decoded, the file is broken; copy or convert it again.")
+    return first
+
+
+def first_picture_time(path: str | Path) -> Fraction | None:
+    """Time stamp of the first picture in seconds, the zero of all frame numbers; None without a picture."""
+    with open_container(path) as container:
+        stream = video_stream(container)
+        first = None if stream is None else next(pictures(container, stream, path), None)
+    return None if first is None else first[0]
+
+
+def picture_step(stream: av.VideoStream) -> Fraction:
+    """Mean seconds from picture to picture; raw streams that declare no rate are taken for 25 per second."""
+    return 1 / Fraction(stream.average_rate or stream.guessed_rate or 25)
+
+
+def pictures(
+    container: InputContainer, stream: av.VideoStream, path: str | Path
+) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    """Decode the pictures of a track, in the order they are shown.
+
+    A damaged packet is left out, and said so in a warning at the end; a file that breaks off gives what is there.
+
+    Args:
+        container: The open recording, at its beginning or where it was sought to.
+        stream: Its picture track.
+        path: Its name, for messages.
+
+    Yields:
+        Time stamp in seconds, rising, and picture.
+
+    Raises:
+        InputError: If the time stamps jump.
+    """
+    step = picture_step(stream)
+    last: Fraction | None = None
+    damaged: list[Fraction | None] = []  # times of the pictures before each damaged packet
+    packets = container.demux(stream)
+    while True:
+        try:
+            decoded = next(packets).decode()
+        except StopIteration:
+            break
+        except av.FFmpegError:
+            damaged.append(last)  # where the file itself breaks off, the next round ends the loop
+            continue
+        for picture in decoded:
+            time = seconds(picture)
+            if time is None:
+                time = Fraction(0) if last is None else last + step
+            if last is not None and abs(time - last) > LONGEST_GAP:
+                raise InputError(
+                    f"{path}: its time stamps jump from {float(last):.1f} s to {float(time):.1f} s; "
+                    "cut it there, or convert it with FFmpeg."
+                )
+            if last is None or time > last:
+                last = time
+                yield time, picture
+    if damaged and last is not None:
+        where = "from its start on" if damaged[0] is None else f"from {float(damaged[0]):.2f} s on"
+        warnings.warn(
+            f"{path}: {len(damaged)} damaged places {where}; the last good picture stays there.", stacklevel=2
+        )

@@ -1,0 +1,146 @@
+"""Frames and sound into one video file, streamed: nothing but the frame at hand is in memory."""
+
+from contextlib import ExitStack, suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import cast
+
+import av
+import numpy as np
+from av.video.reformatter import Colorspace, VideoReformatter
+
+from media.audio import SAMPLE_RATE, checked_samples
+from media.errors import InputError
+from media.whole_file import whole_file
+
+FPS = 25  # SPEC: frames per second everywhere
+
+_AAC_FRAME = 1024  # samples, the length AAC codes at once
+_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+
+
+class VideoWriter:
+    """A video at 25 frames/s, H.264, with sound in step; the file appears complete at the end, or not at all.
+
+    Use it as a context manager: leaving the block by an exception removes what was written. The file has exactly as
+    many frames as were written. 4:2:0 video has even sides only, so an odd width or height gets one replicated column
+    or row at its right or bottom; `lossless` keeps odd sizes.
+
+    Args:
+        path: File to write: .mp4, .m4v, .mov or .mkv. An older file is replaced when the new one is complete.
+        width: Width of the frames in pixels.
+        height: Height of the frames in pixels.
+        audio: Sound from the first frame on, (n,) float in [-1, 1] at 16 kHz, or None. What reaches beyond the last
+            frame is cut off.
+        crf: x264's quality, lower is better; 18 is taken for indistinguishable from the original.
+        gop: Longest distance of key frames in frames; 1 makes every frame a key frame. By default x264's 250.
+        lossless: Keep every pixel as it is (H.264 in RGB, which FFmpeg reads and browsers do not).
+
+    Raises:
+        InputError: If the folder cannot be written, the disk is full, the name has no known ending or the sound is
+            not a finite signal.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        width: int,
+        height: int,
+        audio: np.ndarray | None = None,
+        crf: float = 18,
+        gop: int | None = None,
+        lossless: bool = False,
+    ):
+        self._path = Path(path)
+        self._size = (height, width)
+        self._odd = ((0, 0), (0, 0)) if lossless else ((0, height % 2), (0, width % 2))
+        self._format = _FORMATS.get(self._path.suffix.lower())
+        if self._format is None:
+            raise InputError(f"{path}: a video is written as one of {', '.join(_FORMATS)}; change the ending.")
+        self._audio = None if audio is None else checked_samples(audio, "the sound of a video")
+        self._video_options = {"preset": "veryfast", **({"g": str(gop)} if gop else {})}
+        self._video_options |= {"qp": "0"} if lossless else {"crf": str(crf)}
+        self._lossless = lossless
+        self._frames = 0
+        self._samples = 0
+        self._reformatter = VideoReformatter()
+        self._open = ExitStack()
+
+    def __enter__(self) -> "VideoWriter":
+        with ExitStack() as stack:
+            temporary = stack.enter_context(whole_file(self._path))
+            # A file object and not its name: FFmpeg's own files lose the error of a full disk on closing.
+            file = stack.enter_context(open(temporary, "wb"))
+            self._container = av.open(file, "w", format=self._format)
+            self._add_streams()
+            self._open = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            with suppress(av.FFmpegError, OSError):
+                self._container.close()
+            self._open.__exit__(kind, error, trace)
+            return
+        with self._open:
+            if self._frames == 0:
+                raise InputError(f"{self._path}: no frame to write; its source gave none.")
+            self._write_sound(whole_only=False)
+            self._container.mux(self._video.encode(None))
+            if self._audio is not None:
+                self._container.mux(self._sound.encode(None))
+            self._container.close()
+
+    def _add_streams(self) -> None:
+        name, pixels = ("libx264rgb", "rgb24") if self._lossless else ("libx264", "yuv420p")
+        self._video = cast(av.VideoStream, self._container.add_stream(name, rate=FPS, options=self._video_options))
+        context = self._video.codec_context
+        context.height, context.width = (n + odd[1] for n, odd in zip(self._size, self._odd, strict=True))
+        context.pix_fmt = pixels
+        context.time_base = Fraction(1, FPS)
+        if not self._lossless:
+            # The matrix of BT.601, and said so: what programs assume that do not read the tag, and others read it.
+            context.colorspace, context.color_range = 6, 1  # AVCOL_SPC_SMPTE170M, limited range
+            context.color_primaries, context.color_trc = 1, 1  # BT.709, those of ordinary screens
+        if self._audio is not None:
+            # 96 kbit/s is the most that AAC carries at 16 kHz mono (6144 bits a frame).
+            self._sound = self._container.add_stream("aac", rate=SAMPLE_RATE, layout="mono", bit_rate=96_000)
+
+    def write(self, frame: np.ndarray) -> None:
+        """Append one frame.
+
+        Args:
+            frame: (height, width, 3) uint8 RGB.
+
+        Raises:
+            ValueError: If the frame has another shape or type.
+        """
+        if frame.shape != (*self._size, 3) or frame.dtype != np.uint8:
+            raise ValueError(f"expected a uint8 frame {(*self._size, 3)}, found {frame.dtype} {frame.shape}.")
+        if any(odd[1] for odd in self._odd):
+            frame = np.pad(frame, (*self._odd, (0, 0)), mode="edge")
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        if not self._lossless:
+            picture = self._reformatter.reformat(
+                picture, format="yuv420p", dst_colorspace=Colorspace.ITU601, dst_color_range="MPEG", threads=1
+            )
+        picture.pts, picture.time_base = self._frames, Fraction(1, FPS)
+        self._container.mux(self._video.encode(picture))
+        self._frames += 1
+        self._write_sound(whole_only=True)
+
+    def _write_sound(self, whole_only: bool) -> None:
+        """Encode the sound up to the end of the last frame, in whole AAC frames until the end."""
+        if self._audio is None:
+            return
+        end = min(len(self._audio), self._frames * SAMPLE_RATE // FPS)
+        while end - self._samples >= (_AAC_FRAME if whole_only else 1):
+            chunk = self._audio[self._samples : min(end, self._samples + _AAC_FRAME)]
+            sound = av.AudioFrame.from_ndarray(chunk[None], format="fltp", layout="mono")
+            sound.sample_rate, sound.time_base = SAMPLE_RATE, Fraction(1, SAMPLE_RATE)
+            sound.pts = self._samples
+            self._container.mux(self._sound.encode(sound))
+            self._samples += len(chunk)
