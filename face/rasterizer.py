@@ -53,7 +53,7 @@ class Rasterizer(Protocol):
         ...
 
     def coverage(
-        self, projected: torch.Tensor, triangles: torch.Tensor, labels: torch.Tensor, size: int
+        self, projected: torch.Tensor, triangles: torch.Tensor, labels: torch.Tensor, kinds: int, size: int
     ) -> torch.Tensor:
         """Share of every pixel that shows each kind of surface, from `SAMPLES` x `SAMPLES` points of it.
 
@@ -61,6 +61,7 @@ class Rasterizer(Protocol):
             projected: (B, V, 3) as above.
             triangles: (F, 3) as above.
             labels: (F,) integer kind of each triangle, 0 to K - 1.
+            kinds: K.
             size: Side of the image in pixels.
 
         Returns:
@@ -91,13 +92,13 @@ class NumbaRasterizer:
         return Fragments(triangle.to(device), barycentric.to(device), depth.to(device))
 
     def coverage(
-        self, projected: torch.Tensor, triangles: torch.Tensor, labels: torch.Tensor, size: int
+        self, projected: torch.Tensor, triangles: torch.Tensor, labels: torch.Tensor, kinds: int, size: int
     ) -> torch.Tensor:
         """See `Rasterizer`."""
         vertices = _enlarged(projected.detach().to("cpu", torch.float32)).numpy()
         faces = triangles.detach().to("cpu", torch.int64).contiguous().numpy()
-        kinds = labels.detach().to("cpu", torch.int64).contiguous().numpy()
-        share = torch.zeros(len(vertices), int(kinds.max()) + 1, size, size)
+        kind = labels.detach().to("cpu", torch.int64).contiguous().numpy()
+        share = torch.zeros(len(vertices), kinds, size, size)
         view, side = share.numpy(), size * SAMPLES
 
         def cover(frames: Sequence[int]) -> None:
@@ -107,7 +108,7 @@ class NumbaRasterizer:
                 triangle.fill(-1)
                 depth.fill(np.inf)
                 _z_buffer(vertices[frame], faces, triangle, np.empty((0, 0, 3), np.float32), depth)
-                _count(triangle, kinds, view[frame])
+                _count(triangle, kind, view[frame])
 
         _share(cover, len(vertices))
         return share.to(projected.device)
@@ -229,11 +230,10 @@ class PyTorch3DRasterizer:
         )
 
     def coverage(
-        self, projected: torch.Tensor, triangles: torch.Tensor, labels: torch.Tensor, size: int
+        self, projected: torch.Tensor, triangles: torch.Tensor, labels: torch.Tensor, kinds: int, size: int
     ) -> torch.Tensor:
         """See `Rasterizer`."""
         triangle = self(_enlarged(projected), triangles, size * SAMPLES).triangle
-        kinds = int(labels.max()) + 1
         # Background becomes one kind more, dropped at the end.
         kind = torch.where(triangle < 0, kinds, labels.to(triangle.device)[triangle.clamp_min(0)])
         shown = one_hot(kind, kinds + 1)[..., :kinds].permute(0, 3, 1, 2).float()

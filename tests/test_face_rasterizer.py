@@ -127,7 +127,7 @@ def test_batch_equals_single_frames_on_any_number_of_threads():
 def test_coverage_counts_samples_of_each_kind():
     projected, triangles = scene(3)
     labels = torch.arange(len(triangles)) % 2
-    found = NumbaRasterizer().coverage(projected.repeat(3, 1, 1), triangles, labels, 24)
+    found = NumbaRasterizer().coverage(projected.repeat(3, 1, 1), triangles, labels, 2, 24)
     fine = naive((projected[0] * torch.tensor([2.0, 2.0, 1.0])).numpy(), triangles.numpy(), 48)[0]
     kind = np.where(fine < 0, -1, fine % 2)
     for label in (0, 1):
@@ -141,7 +141,7 @@ def test_coverage_of_a_disc_is_its_area():
     camera = Camera(64)
     triangles = torch.cat([model.triangles, model.mouth_triangles])
     labels = torch.arange(len(triangles)) >= len(model.triangles)
-    share = NumbaRasterizer().coverage(camera.project(model.mean_shape[None]), triangles, labels.long(), 64)
+    share = NumbaRasterizer().coverage(camera.project(model.mean_shape[None]), triangles, labels.long(), 2, 64)
     ratio = model.radius / 10
     area = np.pi * camera.focal**2 * ratio**2 / (1 - ratio**2)  # of a sphere's outline in perspective
     assert abs(share.sum().item() - area) < 0.01 * area
@@ -160,7 +160,9 @@ def test_pytorch3d_sees_the_same():
     torch.testing.assert_close(ours.barycentric[same], theirs.barycentric[same], atol=1e-3, rtol=0)
     torch.testing.assert_close(ours.depth[same], theirs.depth[same], atol=1e-4, rtol=0)
     labels = torch.arange(len(model.triangles)) % 3
-    shares = [RASTERIZERS[name]().coverage(projected, model.triangles, labels, 64) for name in ("numba", "pytorch3d")]
+    shares = [
+        RASTERIZERS[name]().coverage(projected, model.triangles, labels, 3, 64) for name in ("numba", "pytorch3d")
+    ]
     assert (shares[0] - shares[1]).abs().mean() < 1e-3
 
 

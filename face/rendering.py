@@ -1,0 +1,191 @@
+"""From coefficients to pictures of a face: pose, light, rasterise, interpolate.
+
+The light-weight renderer of the paper (3.3): Lambertian albedo under spherical harmonics, no eyes, no teeth, no hair.
+What it draws is one layer with its coverage, to be laid over any background.
+"""
+
+import difflib
+from dataclasses import dataclass
+
+import torch
+
+from face.camera import Camera, pose_vertices
+from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, TRANSLATION
+from face.illumination import irradiance
+from face.morphable_model import MorphableModel
+from face.rasterizer import RASTERIZERS, Fragments, Rasterizer
+from media.errors import InputError
+
+_SKIN, _MOUTH = 0, 1
+
+
+@dataclass(frozen=True)
+class PosedFace:
+    """Geometry of a batch of frames before the camera.
+
+    Attributes:
+        projected: (B, V, 3) x, y in pixels, depth in decimetres.
+        normals: (B, V, 3) unit normals in camera axes.
+        facing: (B, V) cosine between the normal and the direction to the camera; negative on the far side.
+    """
+
+    projected: torch.Tensor
+    normals: torch.Tensor
+    facing: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A drawn face, without background.
+
+    Attributes:
+        image: (B, 3, H, W) colour of the skin in [0, 1], not multiplied by its coverage; 0 where there is none.
+        mask: (B, 1, H, W) share of each pixel that skin covers.
+        mouth: (B, 1, H, W) share of each pixel in which one looks between the lips.
+    """
+
+    image: torch.Tensor
+    mask: torch.Tensor
+    mouth: torch.Tensor
+
+
+def pose_face(model: MorphableModel, camera: Camera, chi: torch.Tensor) -> PosedFace:
+    """Shape, place and project a face.
+
+    Args:
+        model: The morphable face.
+        camera: Camera of the image.
+        chi: (B, 257) coefficients.
+
+    Returns:
+        Projected vertices and their normals.
+    """
+    shape = model.shape(chi[:, IDENTITY], chi[:, EXPRESSION])
+    posed = pose_vertices(shape, chi[:, ANGLES], chi[:, TRANSLATION])
+    normals = model.normals(posed)
+    to_camera = torch.nn.functional.normalize(posed.new_tensor([0.0, 0.0, 10.0]) - posed, dim=-1)
+    return PosedFace(camera.project(posed), normals, (normals * to_camera).sum(-1))
+
+
+class Renderer:
+    """Draws a morphable face from coefficients and an albedo.
+
+    Args:
+        model: The morphable face; its device is where colours are computed.
+        rasterizer: Name in `RASTERIZERS`.
+        size: Side of the square image in pixels.
+
+    Raises:
+        InputError: If the rasteriser is unknown or not installed.
+    """
+
+    def __init__(self, model: MorphableModel, rasterizer: str = "numba", size: int = 256) -> None:
+        if rasterizer not in RASTERIZERS:
+            near = difflib.get_close_matches(rasterizer, RASTERIZERS, n=1, cutoff=0) or list(RASTERIZERS)
+            raise InputError(f"face.rasterizer={rasterizer} is unknown; did you mean {near[0]}?")
+        self.model = model
+        self.size = size
+        self.camera = Camera(size)
+        self.rasterizer: Rasterizer = RASTERIZERS[rasterizer]()
+        # The surface between the lips is drawn from both sides: it folds over when they close.
+        mouth = model.mouth_triangles
+        self._triangles = torch.cat([model.triangles, mouth, mouth.flip(1)])
+        self._labels = torch.full((len(self._triangles),), _MOUTH, device=mouth.device)
+        self._labels[: len(model.triangles)] = _SKIN
+
+    @torch.no_grad()
+    def render(self, chi: torch.Tensor, albedo: torch.Tensor) -> Rendering:
+        """Draw a batch of frames.
+
+        Args:
+            chi: (B, 257) coefficients.
+            albedo: (V, 3) or (B, V, 3) colour of each vertex under unit light, 0 to 1.
+
+        Returns:
+            The rendering, on the device of `chi`.
+        """
+        face = pose_face(self.model, self.camera, chi)
+        colours = (albedo * irradiance(face.normals, chi[:, ILLUMINATION])).clamp(0, 1)
+        fragments = self.rasterize(face)
+        share = self.rasterizer.coverage(face.projected, self._triangles, self._labels, 2, self.size)
+        image, drawn = interpolate(colours, fragments, self.model.triangles)
+        mask, mouth = share[:, _SKIN, None], share[:, _MOUTH, None]
+        known = _fill_rim(image, drawn, mask[:, 0] > 0)
+        return Rendering(image.permute(0, 3, 1, 2), mask * known[:, None], mouth)
+
+    def rasterize(self, face: PosedFace) -> Fragments:
+        """What the centre of each pixel sees; triangle numbers past the model's own are the mouth.
+
+        Args:
+            face: Geometry from `pose_face` with this renderer's camera.
+
+        Returns:
+            Fragments of (B, size, size).
+        """
+        return self.rasterizer(face.projected, self._triangles, self.size)
+
+
+def compose(rendering: Rendering, background: torch.Tensor) -> torch.Tensor:
+    """Lay a rendered face over a background; the mouth interior is black, eye holes show the background.
+
+    Args:
+        rendering: From `Renderer.render`.
+        background: (B, 3, H, W) in [0, 1].
+
+    Returns:
+        (B, 3, H, W) in [0, 1]. Source: original code (facts 1.9): the mouth is for the network to paint.
+    """
+    free = (1 - rendering.mask - rendering.mouth).clamp_min(0)
+    return rendering.image * rendering.mask + background * free
+
+
+def interpolate(
+    attributes: torch.Tensor, fragments: Fragments, triangles: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attributes of vertices at the pixels that see one of `triangles`.
+
+    Args:
+        attributes: (B, V, C).
+        fragments: What pixels see, (B, H, W); higher triangle numbers than there are `triangles` are left out.
+        triangles: (F, 3).
+
+    Returns:
+        (B, H, W, C) interpolated attributes, 0 elsewhere, and (B, H, W) bool where they are known.
+    """
+    count, channels = attributes.shape[1:]
+    drawn = (fragments.triangle >= 0) & (fragments.triangle < len(triangles))
+    pixels = drawn.flatten().nonzero()[:, 0]
+    frame = pixels // drawn[0].numel()
+    corners = triangles[fragments.triangle.flatten()[pixels]] + frame[:, None] * count  # (N, 3)
+    weights = fragments.barycentric.reshape(-1, 3)[pixels]
+    flat = attributes.reshape(-1, channels)
+    values = sum(weights[:, k, None] * flat[corners[:, k]] for k in range(3))
+    image = attributes.new_zeros(drawn.numel(), channels)
+    image[pixels] = values
+    return image.reshape(*drawn.shape, channels), drawn
+
+
+def _fill_rim(image: torch.Tensor, known: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Gives outline pixels whose centre misses the skin the mean colour of their neighbours, in place.
+
+    Args:
+        image: (B, H, W, 3) colours, changed.
+        known: (B, H, W) where they are known.
+        wanted: (B, H, W) where they are wanted.
+
+    Returns:
+        (B, H, W) where they are wanted and known now.
+    """
+    height, width = known.shape[1:]
+    frame, row, column = (wanted & ~known).nonzero().unbind(1)
+    total, count = image.new_zeros(len(frame), 3), image.new_zeros(len(frame), 1)
+    for down in (-1, 0, 1):
+        for right in (-1, 0, 1):
+            near = frame, (row + down).clamp(0, height - 1), (column + right).clamp(0, width - 1)
+            there = known[near][:, None].to(image.dtype)
+            total += image[near] * there
+            count += there
+    image[frame, row, column] = total / count.clamp_min(1)
+    filled = known & wanted
+    filled[frame, row, column] = count[:, 0] > 0
+    return filled
