@@ -15,6 +15,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "face.rasterizer": ("numba", "pytorch3d"),
     "face.albedo": ("mean", "low_frequency", "detailed"),
     "face.identity_encoder": ("coefficients", "arcface"),
+    "trainer.accelerator": ("auto", "cpu", "gpu", "mps"),
     "trainer.precision": ("auto", "32-true", "bf16-mixed"),
     "background.keyframe_axis": ("pitch", "yaw", "roll"),
     "wandb.mode": ("auto", "online", "offline", "disabled"),
@@ -40,6 +41,7 @@ LIMITS: dict[str, Limit] = {
     "fit.*.batch_size": _at_least(1),
     "fit.audio2pose.window": _at_least(2),  # Eq. 2 takes differences between neighbouring frames
     "trainer.threads": _at_least(0),
+    "trainer.devices": _at_least(1),
     "launch.parallel": _at_least(1),
     "*learning_rate": ((lambda value: 0 < value <= 1), "above 0 and at most 1"),
     "*dropout": ((lambda value: 0 <= value < 1), "at least 0 and below 1"),

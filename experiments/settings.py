@@ -1,8 +1,8 @@
-"""Settings: composed once from ``configs/``, checked, resolved to plain Python and named by a hash.
+"""Settings: composed once from `configs/`, checked, resolved to plain Python and named by a hash.
 
-A run's settings are ``configs/default.yaml``, the groups its ``defaults:`` map chooses
-(``configs/<group>/<option>.yaml``), the differences of ``configs/experiment/<name>.yaml`` and the arguments of the
-command line, in this order. Arguments are ``experiment=NAME``, ``group=option`` or ``a.b=value``; commas in a value
+A run's settings are `configs/default.yaml`, the groups its `defaults:` map chooses
+(`configs/<group>/<option>.yaml`), the differences of `configs/experiment/<name>.yaml` and the arguments of the
+command line, in this order. Arguments are `experiment=NAME`, `group=option` or `a.b=value`; commas in a value
 span a grid. Nothing here imports torch, so a mistyped argument is answered at once.
 """
 
@@ -30,8 +30,8 @@ MISSING = "???"  # OmegaConf's mark for a value that the user has to give
 PLACEHOLDERS = {"data.video": "VIDEO"}  # what the remedy for a missing value shows after the equals sign
 
 # A run is its settings less what cannot change its result: names, places, speed, and what is made of it afterwards.
-IGNORED = ("experiment", "runs", "launch.*", "generate.*", "wandb.*", "data.cache")
-IGNORED += ("trainer.accelerator", "trainer.devices", "trainer.threads", "trainer.workers")
+_PLACES = ("experiment", "runs", "launch.*", "generate.*", "wandb.*", "data.cache")
+IGNORED = (*_PLACES, "trainer.accelerator", "trainer.devices", "trainer.threads", "trainer.workers")
 # Files count by their bytes, so a moved or renamed video is still the same run.
 FILES = ("data.video", "face.identity_onnx", "memory_gan.spatial_weights")
 INPUT_FILES = (*FILES, "generate.audio")
@@ -41,8 +41,8 @@ def compose(arguments: Sequence[str], configs: Path = CONFIGS) -> dict[str, Any]
     """Compose, check and resolve the settings of one run.
 
     Args:
-        arguments: ``key=value`` strings; of two for the same key the last counts.
-        configs: Folder with ``default.yaml``, one folder per group, and ``experiment/``.
+        arguments: `key=value` strings; of two for the same key the last counts.
+        configs: Folder with `default.yaml`, one folder per group, and `experiment/`.
 
     Returns:
         Nested plain dictionaries; every value has the type of its default.
@@ -71,7 +71,7 @@ def compose(arguments: Sequence[str], configs: Path = CONFIGS) -> dict[str, Any]
 
 
 def differences(settings: dict[str, Any], configs: Path = CONFIGS) -> dict[str, tuple[Any, Any]]:
-    """Where settings differ from the defaults, as ``key -> (value, default)``; None as default of a new key."""
+    """Where settings differ from the defaults, as `key -> (value, default)`; None as default of a new key."""
     default = _load(configs / "default.yaml")
     groups = default.pop("defaults")
     plain = flatten(default | {group: _load(configs / group / f"{option}.yaml") for group, option in groups.items()})
@@ -79,9 +79,9 @@ def differences(settings: dict[str, Any], configs: Path = CONFIGS) -> dict[str, 
 
 
 def run_id(settings: dict[str, Any]) -> str:
-    """Name of a run: ten hexadecimal digits of the SHA-256 over all settings less ``IGNORED``.
+    """Name of a run: ten hexadecimal digits of the SHA-256 over all settings less `IGNORED`.
 
-    Files enter by the SHA-256 of their bytes and ``init_from`` by the name of its run folder, so neither a moved file
+    Files enter by the SHA-256 of their bytes and `init_from` by the name of its run folder, so neither a moved file
     nor another working folder makes another run.
 
     Raises:
@@ -97,7 +97,7 @@ def run_id(settings: dict[str, Any]) -> str:
 
 
 def expand_grid(arguments: Sequence[str]) -> list[list[str]]:
-    """Spell out a grid: ``a=1,2 b=x,y`` gives four argument lists, the last argument varying fastest."""
+    """Spell out a grid: `a=1,2 b=x,y` gives four argument lists, the last argument varying fastest."""
     choices = []
     for argument in arguments:
         key, text = split_argument(argument)
@@ -118,7 +118,7 @@ def load_settings(folder: Path) -> dict[str, Any]:
 
 
 def save_settings(settings: dict[str, Any], folder: Path) -> None:
-    """Write ``settings.yaml`` into a run folder."""
+    """Write `settings.yaml` into a run folder."""
     (folder / "settings.yaml").write_text(to_yaml(settings))
 
 
@@ -149,7 +149,7 @@ def file_sha256(path: Path) -> str:
 
 
 def split_argument(argument: str) -> tuple[str, str]:
-    """Split ``key=value``.
+    """Split `key=value`.
 
     Raises:
         InputError: If the argument has another form.
@@ -161,7 +161,7 @@ def split_argument(argument: str) -> tuple[str, str]:
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"a": {"b": 1}}`` -> ``{"a.b": 1}``."""
+    """`{"a": {"b": 1}}` -> `{"a.b": 1}`."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
@@ -169,7 +169,7 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def nest(flat: dict[str, Any]) -> dict[str, Any]:
-    """``{"a.b": 1}`` -> ``{"a": {"b": 1}}``, the inverse of ``flatten``."""
+    """`{"a.b": 1}` -> `{"a": {"b": 1}}`, the inverse of `flatten`."""
     tree: dict[str, Any] = {}
     for key, value in flat.items():
         *path, name = key.split(".")
@@ -209,7 +209,7 @@ def _require_known(key: str, template: dict[str, Any], groups: Iterable[str], so
 
 
 def _nearest(key: str, names: list[str]) -> str:
-    """The most similar name; a right last part weighs nearly as much as the whole, for ``lr`` meant ``fit.lr``."""
+    """The most similar name; a right last part weighs nearly as much as the whole, for `lr` meant `fit.lr`."""
 
     def similarity(name: str) -> float:
         ends = key.rpartition(".")[2], name.rpartition(".")[2]

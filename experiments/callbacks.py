@@ -1,0 +1,280 @@
+"""What watches and keeps a stage while it trains, and the keywords of its Trainer that follow from the settings."""
+
+import os
+import random
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from PIL import Image, ImageDraw
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, ProgressBar
+from torch.utils.data import default_collate
+from tqdm import tqdm
+
+from experiments.provenance import BF16_FLAGS, processor_flags
+from experiments.tracking import CurveLogger, StageWandbLogger
+from media.errors import InputError
+
+_PROGRESS_SECONDS = 10.0  # between lines of progress where there is no terminal to draw a bar on
+
+
+def trainer_keywords(
+    settings: dict[str, Any], folder: Path, stage: str, wandb_run: Any | None = None, monitor: str | None = None
+) -> dict[str, Any]:
+    """Keywords for `pl.Trainer`, the same for both stages.
+
+    Args:
+        settings: Of the run.
+        folder: The run folder.
+        stage: `audio2pose` or `memory_gan`.
+        wandb_run: From `tracking.start_wandb`.
+        monitor: Name of a logged value; the epoch with the lowest is kept as `best.ckpt` beside `last.ckpt`.
+    """
+    trainer = settings["trainer"]
+    loggers: list[Any] = [CurveLogger(folder, stage)]
+    if wandb_run is not None:
+        loggers.append(StageWandbLogger(wandb_run, stage))
+    callbacks: list[Callback] = [EpochSeed(settings["seed"]), StageProgress(stage), checkpoints(folder, stage, monitor)]
+    if stage == "memory_gan":
+        callbacks.append(ImageGrid(folder))
+    return {
+        "max_epochs": settings["fit"][stage]["epochs"],
+        "accelerator": trainer["accelerator"],
+        "devices": trainer["devices"],
+        # the GAN's three optimisers leave parameters unused in each other's backward pass
+        "strategy": "ddp_find_unused_parameters_true" if trainer["devices"] > 1 else "auto",
+        "precision": resolve_precision(trainer["precision"], trainer["accelerator"]),
+        "logger": loggers,
+        "callbacks": callbacks,
+        "plugins": [AtomicCheckpointIO()],
+        "default_root_dir": folder,
+        "enable_model_summary": False,
+        "log_every_n_steps": 10,
+        "num_sanity_val_steps": 0,
+        "use_distributed_sampler": False,  # the data modules deal out samples themselves, each exactly once
+    }
+
+
+def checkpoints(folder: Path, stage: str, monitor: str | None = None) -> ModelCheckpoint:
+    """Keep the last epoch, and the best by `monitor`, under `checkpoints/<stage>/`."""
+    return ModelCheckpoint(
+        dirpath=folder / "checkpoints" / stage,
+        filename="best",
+        monitor=monitor,
+        save_top_k=1 if monitor else 0,
+        save_last=True,
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+
+
+def last_checkpoint(folder: Path, stage: str) -> Path | None:
+    """Where a stage stopped, for `Trainer.fit(ckpt_path=...)`; None if it has not finished one epoch."""
+    path = folder / "checkpoints" / stage / "last.ckpt"
+    return path if path.is_file() else None
+
+
+def resolve_precision(setting: str, accelerator: str) -> Any:
+    """What `trainer.precision=auto` means here: bf16 where it is computed and not emulated, else fp32."""
+    if setting != "auto":
+        return setting
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = bool(processor_flags() & set(BF16_FLAGS))
+    return "bf16-mixed" if fast else "32-true"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and renames it, so that a kill leaves the old one or the new one.
+
+    Lightning writes into the system's temporary folder first; where that is another file system, moving is copying and
+    a kill in between leaves a broken file.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            InputError: If it cannot be written, e.g. to a full disk.
+        """
+        place = Path(path)
+        part = place.with_name(f"{place.name}.part")
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, place)
+        except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
+            free = shutil.disk_usage(place.parent).free / 2**20
+            raise InputError(
+                f"cannot write {place} ({error}): {free:.0f} MB are free there; make room and repeat"
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
+
+
+class EpochSeed(Callback):
+    """Seeds every random generator at the start of each epoch from (seed, epoch, process).
+
+    So an epoch draws the same numbers whether the run came to it in one go or was resumed just before it, without
+    generator states in the checkpoint. The order of the samples is seeded likewise by the data modules.
+
+    Args:
+        seed: The run's.
+    """
+
+    def __init__(self, seed: int):
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Seed Python, numpy and torch."""
+        key = (self.seed, trainer.current_epoch, trainer.global_rank)
+        value = int(np.random.SeedSequence(key).generate_state(1)[0])
+        random.seed(value)
+        np.random.seed(value)  # noqa: NPY002 - libraries draw from the global generator
+        torch.manual_seed(value)
+
+
+class StageProgress(ProgressBar):
+    """One bar for a whole stage, so that its rate and its remaining time are the user's; lines where no terminal is.
+
+    Args:
+        stage: What the bar is called.
+    """
+
+    def __init__(self, stage: str):
+        super().__init__()
+        self.stage = stage
+        self._enabled = True
+        self._bar: Any = None
+        self._lines = not sys.stderr.isatty()
+        self._spoken = 0.0
+
+    def disable(self) -> None:
+        """Be silent; Lightning calls this on all processes but the first."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Speak again."""
+        self._enabled = True
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Open the bar where the stage was left."""
+        batches = int(trainer.num_training_batches)
+        silent = self._lines or not self._enabled
+        self._bar = tqdm(
+            total=(trainer.max_epochs or 0) * batches,
+            initial=trainer.current_epoch * batches,
+            desc=self._title(trainer),
+            unit="it",
+            dynamic_ncols=True,
+            file=open(os.devnull, "w") if silent else sys.stderr,  # noqa: SIM115 - closed with the process
+        )
+        self._spoken = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Advance."""
+        self._bar.update()
+        if self._bar.n % 10 == 0:  # reading a loss waits for the device
+            self._bar.set_postfix_str(self._values(trainer, pl_module), refresh=False)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show the epoch and its values."""
+        self._bar.set_description_str(self._title(trainer), refresh=False)
+        self._bar.set_postfix_str(self._values(trainer, pl_module))
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        if self._enabled and self._lines and (last or time.monotonic() - self._spoken > _PROGRESS_SECONDS):
+            self._spoken = time.monotonic()
+            print(str(self._bar), file=sys.stderr, flush=True)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Close the bar."""
+        self._bar.close()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Close the bar, so that a message starts on a line of its own."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """Print above the bar."""
+        tqdm.write(" ".join(map(str, args)), file=sys.stderr)
+
+    def _title(self, trainer: pl.Trainer) -> str:
+        return f"{self.stage}, epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+
+    def _values(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> str:
+        values = {key.removeprefix("train/"): value for key, value in self.get_metrics(trainer, pl_module).items()}
+        return ", ".join(f"{key} {value:.3g}" for key, value in values.items() if isinstance(value, int | float))
+
+
+class ImageGrid(Callback):
+    """Shows how a fixed few validation frames change: rendered, refined, true, and the attention between them.
+
+    Written as `logs/images/epoch_NNNN.png` and to W&B.
+
+    Args:
+        folder: The run folder.
+        every: Epochs between two pictures; the last epoch always gets one.
+        count: Frames shown, spread evenly over the validation part.
+    """
+
+    titles = ("rendered", "refined", "true", "attention")
+
+    def __init__(self, folder: Path, every: int = 2, count: int = 4):
+        self.folder, self.every, self.count = folder / "logs" / "images", every, count
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw the picture of this epoch if it is due."""
+        epoch = trainer.current_epoch + 1
+        due = epoch % self.every == 0 or epoch == trainer.max_epochs
+        if trainer.sanity_checking or not trainer.is_global_zero or not due:
+            return
+        picture = self._draw(trainer, pl_module)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        picture.save(self.folder / f"epoch_{epoch:04d}.png")
+        for logger in trainer.loggers:
+            if isinstance(logger, StageWandbLogger):
+                logger.log_image("validation", [picture], step=trainer.global_step)
+
+    def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Image.Image:
+        dataset: Any = trainer.val_dataloaders.dataset  # type: ignore[union-attr]
+        indices = np.linspace(0, len(dataset) - 1, min(self.count, len(dataset))).round().astype(int)
+        batch = pl_module.transfer_batch_to_device(
+            default_collate([dataset[int(index)] for index in indices]), pl_module.device, 0
+        )
+        with torch.no_grad(), trainer.precision_plugin.forward_context():
+            refined = pl_module(batch["rendered"], batch["identity"])
+        attention = refined.attention.float().expand(-1, 3, -1, -1) * 2 - 1
+        rows = torch.stack([batch["rendered"][:, -1], refined.frame.float(), batch["target"], attention], dim=1)
+        return label_grid(rows, self.titles)
+
+
+def label_grid(images: torch.Tensor, titles: tuple[str, ...]) -> Image.Image:
+    """Join images to one picture with a title over each column.
+
+    Args:
+        images: (rows, columns, 3, H, W) in [-1, 1].
+        titles: One per column.
+    """
+    rows, columns, _, height, width = images.shape
+    pixels = ((images.float().cpu() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    flat = pixels.permute(0, 3, 1, 4, 2).reshape(rows * height, columns * width, 3)
+    header = 16  # pixels; the built-in font is 11 high
+    picture = Image.new("RGB", (columns * width, rows * height + header), "white")
+    picture.paste(Image.fromarray(flat.contiguous().numpy()), (0, header))
+    draw = ImageDraw.Draw(picture)
+    for column, title in enumerate(titles):
+        draw.text((column * width + 4, 2), title, fill="black")
+    return picture

@@ -1,0 +1,239 @@
+"""Prepare, fit, generate and score: `python -m experiments.run [key=value ...]`.
+
+Settings are checked before anything heavy is imported, the machine before anything long is started.
+"""
+
+import errno
+import fcntl
+import logging
+import shlex
+import shutil
+import signal
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from experiments.launch import DONE, is_first_process, run_folder, run_grid
+from experiments.score_table import summary
+from experiments.settings import (
+    CONFIGS,
+    EMBEDDED,
+    compose,
+    differences,
+    existing_file,
+    expand_grid,
+    save_settings,
+    to_yaml,
+)
+from media.errors import InputError
+
+NEEDED_GIGABYTES = 2.0  # ours: a prepared minute of video, two checkpoints with optimiser states, the videos
+
+HELP = """\
+usage: python -m experiments.run [key=value ...] [--dry-run]
+
+Fits both networks to one person, generates the held-out part from its sound, scores it and writes a report.
+
+  (nothing)                                      the embedded person: a small run that shows the whole path
+  experiment=personal data.video=VIDEO           a real video of one person, with sound, 16 s or longer
+  experiment=personal data.video=VIDEO seed=0,1,2    a grid: one run after the other, finished ones skipped
+  generate.audio=SPEECH                          one more video, of this speech
+  init_from=RUN_FOLDER                           start from the weights of a finished run
+
+The same command continues a stopped run. Results: runs/<run id>/report.html, scores.csv, videos/
+  --dry-run    print the settings and the run id, do nothing
+  --help       this text
+
+experiments: {experiments}
+groups:      {groups}
+settings:    configs/default.yaml and configs/<group>/<option>.yaml; a.b=value changes one"""
+
+
+class Stopped(KeyboardInterrupt):
+    """The process was asked to end by SIGTERM, as Ctrl-C asks by SIGINT."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the arguments say.
+
+    Returns:
+        Exit status: 0 done, 1 a run of a grid failed, 2 refused input, 130 or 143 stopped by a signal.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if {"-h", "--help", "help"} & set(arguments):
+        print(help_text())
+        return 0
+    dry = "--dry-run" in arguments
+    arguments = [argument for argument in arguments if argument != "--dry-run"]
+    try:
+        grid = expand_grid(arguments)
+        settings = [compose(cell) for cell in grid]
+        folders = [run_folder(chosen) for chosen in settings]  # reads the files named in the settings
+        if dry:
+            for chosen, folder in zip(settings, folders, strict=True):
+                print(f"{to_yaml(chosen)}run id: {folder.name}")
+            return 0
+        signal.signal(signal.SIGTERM, _stop)
+        return run_grid(grid, settings) if len(grid) > 1 else run_one(settings[0], arguments)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stop:
+        _mark_preempted()
+        _say_how_to_resume(arguments)
+        return 143 if isinstance(stop, Stopped) else 130
+
+
+def run_one(settings: dict[str, Any], arguments: Sequence[str]) -> int:
+    """One run from where it stands to its end.
+
+    Args:
+        settings: Composed settings.
+        arguments: Of the command line, for the provenance.
+
+    Raises:
+        InputError: If something the user gave, or the machine, cannot be used.
+    """
+    folder = run_folder(settings)
+    first = is_first_process()
+    if (folder / DONE).is_file() and not settings["generate"]["audio"]:
+        print(f"run {folder.name} is finished\n\n{summary(folder)}")
+        return 0
+    check_machine(settings, folder)
+    with _lock(folder) if first else _nothing():
+        if first:
+            print(introduction(settings, folder), flush=True)
+            save_settings(settings, folder)
+        _quieten_libraries()
+        _run(settings, folder, arguments)
+        if first:
+            (folder / DONE).touch()
+    return 0
+
+
+def check_machine(settings: dict[str, Any], folder: Path) -> None:
+    """Find out in a moment what would otherwise end the run after minutes.
+
+    Raises:
+        InputError: For an unwritable folder, a full disk, a missing file or an unfit `init_from`.
+    """
+    _check_writable(folder, "runs")
+    if settings["data"]["cache"]:
+        _check_writable(Path(settings["data"]["cache"]).expanduser(), "data.cache")
+    free = shutil.disk_usage(folder).free / 2**30
+    if free < NEEDED_GIGABYTES and not (folder / "checkpoints").exists():
+        raise InputError(
+            f"{folder}: {free:.1f} GB are free, a run needs {NEEDED_GIGABYTES:g} GB; make room or set runs=FOLDER"
+        )
+    video, speech, output = settings["data"]["video"], settings["generate"]["audio"], settings["generate"]["output"]
+    if video != EMBEDDED:
+        existing_file("data.video", video)
+    if speech:
+        existing_file("generate.audio", speech)
+    if output:
+        _check_writable(Path(output).expanduser().parent, "generate.output")
+    if settings["face"]["identity_encoder"] == "arcface" and not settings["face"]["identity_onnx"]:
+        raise InputError("face.identity_encoder=arcface needs the network's file: add face.identity_onnx=FILE.onnx")
+    parent = settings["init_from"]
+    if parent and not (Path(parent).expanduser() / DONE).is_file():
+        raise InputError(f"init_from={parent} is not the folder of a finished run (it has no file {DONE})")
+
+
+def introduction(settings: dict[str, Any], folder: Path) -> str:
+    """What is run and where, and every setting that is not the default."""
+    resumed = "continued" if (folder / "provenance.json").is_file() else "new"
+    lines = [f"run {folder.name} ({resumed}), experiment {settings['experiment']}, in {folder}"]
+    for key, (value, default) in sorted(differences(settings).items()):
+        was = "" if default in (None, "???") else f"  (default {default})"
+        lines.append(f"  {key} = {value}{was}")
+    return "\n".join(lines)
+
+
+def help_text() -> str:
+    """Short help, with the names of all experiments and groups."""
+    groups = {
+        path.name: sorted(file.stem for file in path.glob("*.yaml")) for path in CONFIGS.iterdir() if path.is_dir()
+    }
+    experiments = ", ".join(groups.pop("experiment"))
+    listed = "; ".join(f"{name}={'|'.join(options)}" for name, options in sorted(groups.items()) if len(options) > 1)
+    return HELP.format(experiments=experiments, groups=listed)
+
+
+def _run(settings: dict[str, Any], folder: Path, arguments: Sequence[str]) -> None:
+    """The long part; torch and Lightning are imported only here."""
+    from experiments import provenance
+    from experiments.stages import run_stages
+
+    if is_first_process():
+        provenance.record_start(folder, settings, arguments)
+    try:
+        run_stages(settings, folder)
+    except SystemExit as end:  # what Lightning makes of an interrupt
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise end.__context__ from None
+        raise
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise InputError(f"{error.filename or folder}: the disk is full; make room and repeat the command") from error
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    raise Stopped
+
+
+def _say_how_to_resume(arguments: Sequence[str]) -> None:
+    if not is_first_process():
+        return
+    command = shlex.join(["python", "-m", "experiments.run", *arguments])
+    print(f"\nstopped; the same command continues after the last finished epoch:\n  {command}", file=sys.stderr)
+
+
+def _mark_preempted() -> None:
+    """Have a W&B sweep queue this run again, which its non-zero exit status alone would not."""
+    run = sys.modules["wandb"].run if "wandb" in sys.modules else None
+    if run is not None:
+        run.mark_preempting()
+
+
+def _check_writable(folder: Path, setting: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable-"):
+            pass
+    except OSError as error:
+        raise InputError(f"{setting}: cannot write into {folder} ({error.strerror}); choose another folder") from error
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Hold a run folder; the system lets go of it with the process, however that ends."""
+    with (folder / ".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"{folder}: this run is being computed by another process; wait for it or stop it"
+            ) from error
+        yield
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+def _quieten_libraries() -> None:
+    """Keep from the user what libraries say to developers."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric|torch\.utils\.data)\b.*")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""The score table of a run: `scores.csv` read back, explained, and printed."""
+
+import csv
+from pathlib import Path
+
+REPORT = "report.html"
+
+# Title, what it means, and whether more is better (None: neither). Names of columns as the scores write them.
+SCORES: dict[str, tuple[str, str, bool | None]] = {
+    "psnr": ("PSNR", "dB, 256 px crop", True),
+    "psnr_face": ("PSNR face", "dB, inside the face", True),
+    "ssim": ("SSIM", "256 px crop", True),
+    "ssim_face": ("SSIM face", "inside the face", True),
+    "lmd_iod": ("LMD", "mouth, of eye distance", False),
+    "lmd_px128": ("LMD", "mouth, px at 128", False),
+    "mouth_correlation": ("Mouth", "correlation of opening", True),
+    "hs": ("HS", "head pose, 0 to 1", True),
+    "w1_pitch": ("W1 pitch", "degrees", False),
+    "w1_yaw": ("W1 yaw", "degrees", False),
+    "w1_roll": ("W1 roll", "degrees", False),
+    "head_motion_ratio": ("Motion", "of the true head's", None),
+    "identity": ("Identity", "cosine", True),
+}
+ROWS = {
+    "audio": "from the sound",
+    "static": "mean face, still mouth",
+    "shuffled": "from the sound, moved in time",
+    "true_coefficients": "from the true movement",
+    "truth": "truth against truth",
+}
+COMPETING = ("audio", "static", "shuffled")  # rows that know nothing of the true mouth; the best of them is marked
+
+
+def summary(folder: Path) -> str:
+    """The score table as text, then the paths of the videos with sound and of the report."""
+    header, rows = read_scores(folder)
+    lines = []
+    if rows:
+        cells = [header, *([short(cell) for cell in row] for row in rows)]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        for row in cells:
+            first, *others = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+            lines.append("  ".join([first.strip().ljust(widths[0]), *others]))
+        lines.append("")
+    lines += [f"video   {path}" for path in talking_videos(folder)]
+    return "\n".join([*lines, f"report  {folder / REPORT}"])
+
+
+def read_scores(folder: Path) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of `scores.csv`; both empty if there is none."""
+    path = folder / "scores.csv"
+    if not path.is_file():
+        return [], []
+    with path.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    return header, rows
+
+
+def mean_scores(folder: Path) -> dict[str, float]:
+    """Numbers of the row `audio` of a run's score table, the one that claims are made about."""
+    header, rows = read_scores(folder)
+    for row in rows:
+        if row[0] == "audio":
+            return {name: float(cell) for name, cell in zip(header[1:], row[1:], strict=True) if cell}
+    return {}
+
+
+def is_best(column: int, row: list[str], header: list[str], rows: list[list[str]]) -> bool:
+    """Whether a cell is the best among the competing rows, where that can be said."""
+    more = SCORES.get(header[column], ("", "", None))[2]
+    rivals = [float(other[column]) for other in rows if other[0] in COMPETING and other[column]]
+    if more is None or row[0] not in COMPETING or not row[column] or len(set(rivals)) < 2:
+        return False
+    return float(row[column]) == (max if more else min)(rivals)
+
+
+def talking_videos(folder: Path) -> list[Path]:
+    """The videos made for watching: the held-out sound, and any speech asked for."""
+    videos = folder / "videos"
+    return [path for path in (videos / "heldout.mp4", *sorted(videos.glob("speech/*.mp4"))) if path.is_file()]
+
+
+def short(cell: str) -> str:
+    """A number with as many digits as can be believed; other text as it is."""
+    try:
+        number = float(cell)
+    except ValueError:
+        return cell
+    return f"{number:.2f}" if abs(number) >= 10 else f"{number:.3f}"
