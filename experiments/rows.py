@@ -22,7 +22,7 @@ from synthesis.talker import Motion, Talker
 REFERENCE = "reference"
 SHUFFLES = (1, 2, 3)  # quarters of its length by which the sound is rolled (SPEC)
 REENACTED_COLUMNS = ("psnr", "psnr_face", "ssim", "lmd_iod", "lmd_px128", "mouth_correlation")
-GENERATED_COLUMNS = ("hs", "w1_pitch", "w1_yaw", "w1_roll", "head_motion_ratio")
+GENERATED_COLUMNS = ("hs", "hs_ceiling", "w1_pitch", "w1_yaw", "w1_roll", "head_motion_ratio")
 
 
 def row_expressions(talker: Talker, samples: np.ndarray) -> dict[str, Motion]:
@@ -143,16 +143,3 @@ def _write_once(
         for frame in frames:
             writer.write(frame)
             bar.update()
-
-
-def print_table(table: list[dict[str, Any]]) -> None:
-    """Print the score table with aligned columns."""
-    columns = ["row", *REENACTED_COLUMNS, *GENERATED_COLUMNS]
-    cells = [columns] + [[_cell(row.get(column, "")) for column in columns] for row in table]
-    widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
-    for row in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _cell(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)

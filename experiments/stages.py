@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from experiments import provenance, tracking
 from experiments.fit import fit_audio2pose, fit_memory_gan
 from experiments.generate import speak
 from experiments.person import load_talker, prepare, scored_part
 from experiments.report import write_report
-from experiments.rows import print_table, score_rows, write_rows
+from experiments.rows import score_rows, write_rows
 from face.coefficients import get_pose
 from media.video import sha256
 from synthesis.talker import Talker
@@ -29,8 +28,6 @@ def run_stages(settings: dict[str, Any], folder: Path) -> None:
     Raises:
         InputError: If the video, the sound or a setting cannot be used.
     """
-    if settings["trainer"]["threads"]:
-        torch.set_num_threads(settings["trainer"]["threads"])
     run = tracking.start_wandb(settings, folder)
     with provenance.stage(folder, "prepare"):
         clip = prepare(settings, folder)
@@ -48,27 +45,21 @@ def run_stages(settings: dict[str, Any], folder: Path) -> None:
             speak(talker, clip.sound(part), heldout)
         write_poses(talker, part, folder / "poses.npz")
     with provenance.stage(folder, "score"):
-        table = score_rows(folder / "videos", folder / "scores.csv")
-    videos = [heldout]
+        score_rows(folder / "videos", folder / "scores.csv")
     if settings["generate"]["audio"]:
         with provenance.stage(folder, "speak"):
-            videos.append(speech_video(talker, settings, folder))
+            speech_video(talker, settings, folder)
     write_report(folder)
     tracking.log_results(run, folder)
-    print_table(table)
-    for video in videos:
-        print(f"video   {video}")
-    print(f"report  {folder / 'report.html'}")
 
 
-def speech_video(talker: Talker, settings: dict[str, Any], folder: Path) -> Path:
+def speech_video(talker: Talker, settings: dict[str, Any], folder: Path) -> None:
     """The video that `generate.audio` asks for; in the run folder unless `generate.output` says where."""
     generate = settings["generate"]
     audio = Path(generate["audio"])
     output = Path(generate["output"] or folder / "videos" / "speech" / f"{audio.stem}-{sha256(audio)[:8]}.mp4")
     if generate["output"] or not output.exists():
         speak(talker, audio, output)
-    return output
 
 
 def write_poses(talker: Talker, part: slice, path: Path) -> None:
