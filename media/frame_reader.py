@@ -7,6 +7,7 @@ import av
 import numpy as np
 
 from media.errors import InputError
+from media.pictures import RgbConverter
 
 
 class FrameReader:
@@ -33,6 +34,7 @@ class FrameReader:
         self._stream.thread_type = "SLICE"  # frame threads would decode ahead of a seek, for nothing
         self._ticks = 1 / (self._stream.average_rate * self._stream.time_base)
         self._frames = self._container.decode(self._stream)
+        self._to_rgb = RgbConverter()
         self._next = 0
 
     def __getitem__(self, index: int) -> np.ndarray:
@@ -47,7 +49,7 @@ class FrameReader:
         for frame in self._frames:
             if frame.pts is not None and round(frame.pts / self._ticks) >= index:
                 self._next = index + 1
-                return frame.to_ndarray(format="rgb24")
+                return self._to_rgb(frame)
         self._next = -1
         raise IndexError(f"{self._path} has no frame {index}.")
 

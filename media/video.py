@@ -11,11 +11,10 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.sidedata.sidedata import SideData
-from av.video.reformatter import VideoReformatter
 
 from media.container import open_container, reason
 from media.errors import InputError
-from media.pictures import first_picture, picture_step, picture_track, pictures
+from media.pictures import RgbConverter, first_picture, picture_step, picture_track, pictures
 from media.video_writer import FPS, VideoWriter
 
 __all__ = ["FPS", "VideoInfo", "VideoWriter", "probe", "read_frames", "sha256", "stream_frames"]
@@ -79,10 +78,8 @@ class _View:
             return 90 if self.mirrored else 270
         return 180 if self.flipped else 0
 
-    def frame(self, picture: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
-        # One thread: frames are small, and the decoder's own threads already keep the cores busy.
-        picture = reformatter.reformat(picture, width=self.width, height=self.height, format="rgb24", threads=1)
-        image = picture.to_ndarray()
+    def frame(self, picture: av.VideoFrame, to_rgb: RgbConverter) -> np.ndarray:
+        image = to_rgb(picture, self.width, self.height)
         if self.transposed:
             image = image.transpose(1, 0, 2)
         if self.mirrored:
@@ -218,7 +215,7 @@ def _resampled(
     stop: int | None,
 ) -> Iterator[np.ndarray]:
     """Frames of the 25 fps grid: each picture stays until the next one's time has come."""
-    reformatter = VideoReformatter()
+    to_rgb = RgbConverter()
     shown: av.VideoFrame | None = None
     k = start
     until = origin
@@ -230,7 +227,7 @@ def _resampled(
             until = time
         frame = None
         while shown is not None and origin + Fraction(k, FPS) + _INSTANT < until:
-            frame = view.frame(shown, reformatter) if frame is None else frame.copy()
+            frame = view.frame(shown, to_rgb) if frame is None else frame.copy()
             yield frame
             k += 1
             if k == stop:

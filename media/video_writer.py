@@ -8,7 +8,7 @@ from typing import cast
 
 import av
 import numpy as np
-from av.video.reformatter import Colorspace, VideoReformatter
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from media.audio import SAMPLE_RATE, checked_samples
 from media.errors import InputError
@@ -125,7 +125,12 @@ class VideoWriter:
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
         if not self._lossless:
             picture = self._reformatter.reformat(
-                picture, format="yuv420p", dst_colorspace=Colorspace.ITU601, dst_color_range="MPEG", threads=1
+                picture,
+                format="yuv420p",
+                dst_colorspace=Colorspace.ITU601,
+                dst_color_range="MPEG",
+                interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND,
+                threads=1,
             )
         picture.pts, picture.time_base = self._frames, Fraction(1, FPS)
         self._container.mux(self._video.encode(picture))
