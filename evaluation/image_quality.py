@@ -42,7 +42,7 @@ def psnr(generated: Tensor, reference: Tensor, mask: Tensor | None = None) -> Te
     """
     _check(generated, reference, mask)
     squared = (_unit(generated) - _unit(reference)).square().mean(dim=1, keepdim=True)
-    error = _mean_inside(squared, mask)
+    error = mean_inside(squared, mask)
     return (-10.0 * error.clamp_min(1e-300).log10()).clamp_max(PSNR_CAP)
 
 
@@ -73,10 +73,52 @@ def ssim(generated: Tensor, reference: Tensor, mask: Tensor | None = None, windo
     tensor([1.], dtype=torch.float64)
     """
     _check(generated, reference, mask)
-    similarity, border = _ssim_map(_unit(generated), _unit(reference), window)
-    if mask is not None:
-        mask = mask[:, :, border:-border, border:-border]
-    return _mean_inside(similarity.mean(dim=1, keepdim=True), mask)
+    return mean_inside(ssim_map(generated, reference, window), mask)
+
+
+def ssim_map(generated: Tensor, reference: Tensor, window: str = "gaussian") -> Tensor:
+    """SSIM of every window position, averaged over channels; its means are :func:`ssim`, inside any mask.
+
+    Args:
+        generated: (B, C, H, W) images, `uint8` or floating point in [-1, 1].
+        reference: images of the same shape.
+        window: "gaussian" or "uniform", see :func:`ssim`.
+
+    Returns:
+        (B, 1, H - 10, W - 10) double for "gaussian", (B, 1, H - 6, W - 6) for "uniform".
+
+    Raises:
+        ValueError: as :func:`ssim`.
+    """
+    _check(generated, reference, None)
+    x, y = _unit(generated), _unit(reference)
+    taps, correction = _window(window, x)
+    if min(x.shape[-2:]) < len(taps):
+        raise ValueError(f"images of {x.shape[-1]}x{x.shape[-2]} px are smaller than the SSIM window ({len(taps)} px)")
+    mean_x, mean_y, mean_squares, mean_xy = _windowed(torch.stack([x, y, x * x + y * y, x * y]), taps)
+    squared_means = mean_x.square() + mean_y.square()
+    variances = correction * (mean_squares - squared_means)
+    covariance = correction * (mean_xy - mean_x * mean_y)
+    c1, c2 = SSIM_K1**2, SSIM_K2**2
+    similarity = (2 * mean_x * mean_y + c1) * (2 * covariance + c2) / ((squared_means + c1) * (variances + c2))
+    return similarity.mean(dim=1, keepdim=True)
+
+
+def mean_inside(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean of a map under a mask, frame by frame.
+
+    Args:
+        values: (B, 1, H', W'), a map of the image without the same border on every side.
+        mask: (B, 1, H, W) weights of the image's pixels, or None for all.
+
+    Returns:
+        (B,); nan where the mask is empty.
+    """
+    if mask is None:
+        return values.mean(dim=(1, 2, 3))
+    top, left = (mask.shape[2] - values.shape[2]) // 2, (mask.shape[3] - values.shape[3]) // 2
+    weights = mask[:, :, top : top + values.shape[2], left : left + values.shape[3]].to(values)
+    return (values * weights).sum(dim=(1, 2, 3)) / weights.sum(dim=(1, 2, 3))
 
 
 class _FrameMean(Metric):
@@ -150,39 +192,24 @@ def _unit(images: Tensor) -> Tensor:
     return images.double() / 255 if images.dtype == torch.uint8 else (images.double() + 1) / 2
 
 
-def _mean_inside(values: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean of (B, 1, H, W) values under the mask: (B,), nan where the mask is empty."""
-    if mask is None:
-        return values.mean(dim=(1, 2, 3))
-    weights = mask.to(values)
-    return (values * weights).sum(dim=(1, 2, 3)) / weights.sum(dim=(1, 2, 3))
-
-
-def _ssim_map(x: Tensor, y: Tensor, window: str) -> tuple[Tensor, int]:
-    """SSIM of every window position (B, C, H', W') of [0, 1] images, and the border it lacks on each side."""
+def _window(window: str, like: Tensor) -> tuple[Tensor, float]:
+    """Separable weights of a window, and what its variances are multiplied by."""
     if window == "gaussian":
-        offsets = torch.arange(GAUSSIAN_SIZE, dtype=x.dtype, device=x.device) - GAUSSIAN_SIZE // 2
-        taps, correction = torch.exp(-0.5 * (offsets / GAUSSIAN_SIGMA).square()), 1.0
-    elif window == "uniform":
-        taps = torch.ones(UNIFORM_SIZE, dtype=x.dtype, device=x.device)
-        correction = UNIFORM_SIZE**2 / (UNIFORM_SIZE**2 - 1)
-    else:
-        raise ValueError(f"unknown SSIM window '{window}': expected 'gaussian' or 'uniform'")
-    if min(x.shape[-2:]) < len(taps):
-        raise ValueError(f"images of {x.shape[-1]}x{x.shape[-2]} px are smaller than the SSIM window ({len(taps)} px)")
-    mean_x, mean_y, mean_xx, mean_yy, mean_xy = _windowed(torch.stack([x, y, x * x, y * y, x * y]), taps)
-    variances = correction * (mean_xx - mean_x**2 + mean_yy - mean_y**2)
-    covariance = correction * (mean_xy - mean_x * mean_y)
-    c1, c2 = SSIM_K1**2, SSIM_K2**2
-    similarity = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    return similarity / ((mean_x**2 + mean_y**2 + c1) * (variances + c2)), len(taps) // 2
+        offsets = torch.arange(GAUSSIAN_SIZE, dtype=like.dtype, device=like.device) - GAUSSIAN_SIZE // 2
+        taps = torch.exp(-0.5 * (offsets / GAUSSIAN_SIGMA).square())
+        return taps / taps.sum(), 1.0
+    if window == "uniform":
+        samples = UNIFORM_SIZE**2
+        return like.new_full((UNIFORM_SIZE,), 1 / UNIFORM_SIZE), samples / (samples - 1)
+    raise ValueError(f"unknown SSIM window '{window}': expected 'gaussian' or 'uniform'")
 
 
 def _windowed(stack: Tensor, taps: Tensor) -> Tensor:
-    """Weighted means of (..., H, W) in every window inside the image; `taps` are the window's separable weights."""
-    taps = taps / taps.sum()
-    flat = stack.reshape(-1, 1, *stack.shape[-2:])
-    flat = conv2d(conv2d(flat, taps.view(1, 1, -1, 1)), taps.view(1, 1, 1, -1))
+    """Weighted means of (..., H, W) in every window that lies inside the image."""
+    flat = stack.reshape(1, -1, *stack.shape[-2:])  # as channels of one image: several times faster than as a batch
+    channels = flat.shape[1]
+    flat = conv2d(flat, taps.view(1, 1, -1, 1).expand(channels, -1, -1, -1), groups=channels)
+    flat = conv2d(flat, taps.view(1, 1, 1, -1).expand(channels, -1, -1, -1), groups=channels)
     return flat.view(*stack.shape[:-2], *flat.shape[-2:])
 
 

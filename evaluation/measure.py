@@ -1,0 +1,222 @@
+"""From a video file to what the metrics compare: face crop, key points, head angles, mouth opening.
+
+Every file is measured the same way, from its pictures alone, whoever made it. This is the one file of `evaluation` that
+knows a face; the metrics take arrays.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from face import landmarks as mesh
+from face.assets import tracker_assets
+from face.camera import CAMERA_DISTANCE, Camera
+from face.crop import Crop, crop_around
+from face.morphable_model import load_face_model
+from face.rasterizer import RASTERIZERS
+from face.tracking import track
+from media.errors import InputError
+from media.video import VideoInfo, probe, sha256, stream_frames
+
+SIZE = 256  # px, the crop on which everything is measured (SPEC)
+_STEPS = 8  # Gauss-Newton from a frontal face is exact to 1e-12 rad after 6, up to 45 degrees; ours: two more
+_BLOCK = 512  # frames solved together; a minute of video needs about 100 MB
+_SAME_SHAPE = 0.02  # ours: width : height may differ by rounding to whole or even pixels
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured in one video.
+
+    Attributes:
+        path: The file.
+        sha256: Of its bytes.
+        width: Width of its frames in pixels.
+        height: Height of its frames in pixels.
+        crop: The square of its frames in which everything is measured.
+        landmarks: float32 (T, 468, 3) in pixels of the crop.
+        angles: float32 (T, 3) pitch, yaw, roll of the head in degrees.
+        mouth_opening: float32 (T,) distance of the inner lips / distance of the outer eye corners.
+        bridged: bool (T,) frames in which no face was found; their values are interpolated.
+    """
+
+    path: Path
+    sha256: str
+    width: int
+    height: int
+    crop: Crop
+    landmarks: np.ndarray
+    angles: np.ndarray
+    mouth_opening: np.ndarray
+    bridged: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.landmarks)
+
+    @property
+    def key_points(self) -> np.ndarray:
+        """float32 (T, 68, 2), dlib's 68 points in pixels of the crop."""
+        return self.landmarks[:, mesh.KEY_POINTS_68, :2]
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """The crop of every frame, uint8 (256, 256, 3), decoded again from the file one by one."""
+        for frame in stream_frames(self.path):
+            yield self.crop.apply(frame)
+
+    def face_mask(self, frame: int) -> np.ndarray:
+        """Boolean (256, 256): the tracked face of a frame with the mouth, without the eye holes."""
+        return _covered(self.landmarks[frame])
+
+
+def measure(path: str | Path, like: Measurement | None = None, progress: bool = False) -> Measurement:
+    """Track the face of a video and measure it in a 256 px crop.
+
+    A file of 256 x 256 px is a crop already and is taken whole. The crop of another file is that of the reference,
+    brought to this file's size; the reference's own is 1.25 x the square around its face in all its frames.
+
+    Args:
+        path: A video file.
+        like: The reference this file is to be compared with; None for a reference.
+        progress: Show a progress bar.
+
+    Returns:
+        The measurement.
+
+    Raises:
+        InputError: The file cannot be read, has no face or two (with the frame and the time), or its frames have
+            another shape than those of `like`.
+    """
+    info = probe(path)
+    crop = _known_crop(info, like)
+    found = track(stream_frames(path), source=str(path), total=info.frames, progress=progress)
+    crop = crop or crop_around(found.landmarks, size=SIZE)
+    landmarks = crop.to_crop(found.landmarks)
+    return Measurement(
+        path=Path(path),
+        sha256=sha256(path),
+        width=info.width,
+        height=info.height,
+        crop=crop,
+        landmarks=landmarks,
+        angles=head_angles(landmarks, canonical_face(), Camera(SIZE)),
+        mouth_opening=mesh.mouth_opening(landmarks),
+        bridged=found.bridged,
+    )
+
+
+def _known_crop(info: VideoInfo, like: Measurement | None) -> Crop | None:
+    """The crop of a file that is known before tracking it; None for its own."""
+    if (info.width, info.height) == (SIZE, SIZE):
+        return Crop(0.0, 0.0, float(SIZE), SIZE)
+    if like is None:
+        return None
+    scale = info.width / like.width
+    if abs(info.height / like.height / scale - 1) > _SAME_SHAPE:
+        raise InputError(
+            f"{info.path} has frames of {info.width}x{info.height} px, {like.path} of {like.width}x{like.height}: they "
+            "do not show the same view; give both in the same shape, or both as the same 256x256 px crop of the face"
+        )
+    return Crop(like.crop.x * scale, like.crop.y * scale, like.crop.side * scale, SIZE)
+
+
+@cache
+def canonical_face() -> np.ndarray:
+    """float64 (468, 3): the mean face of the embedded face model at the mesh points, decimetres, facing +z.
+
+    Head angles of all people are measured against this one face. A person's own shape shifts them by a constant,
+    which is the same for every video of that person.
+    """
+    model = load_face_model("facemesh")
+    return model.mean_shape[model.landmark_vertices].double().numpy()
+
+
+def head_angles(landmarks: np.ndarray, face: np.ndarray, camera: Camera) -> np.ndarray:
+    r"""Angles of the head in every frame, by a perspective fit of a rigid face.
+
+    .. math:: \min_{R_t, \tau_t} \sum_i \lVert \pi(v_i R_t + \tau_t) - x_{t,i} \rVert^2
+
+    over the points that neither speech nor blinking moves, by Gauss-Newton; :math:`\pi` is the camera. The third
+    coordinate of the landmarks is a guess of the tracker and is not used.
+
+    Args:
+        landmarks: (T, 468, D) pixels of the crop, D >= 2.
+        face: (468, 3) rigid face in decimetres.
+        camera: Camera of the crop.
+
+    Returns:
+        float32 (T, 3) pitch, yaw, roll in degrees, in the convention of `face.camera.rotation_matrix`.
+    """
+    rigid = _rigid_points(face)
+    points = np.asarray(landmarks, np.float64)[:, rigid, :2]
+    blocks = [_fit_rigid(points[k : k + _BLOCK], face[rigid], camera) for k in range(0, len(points), _BLOCK)]
+    return np.degrees(np.concatenate(blocks)).astype(np.float32)
+
+
+def _rigid_points(face: np.ndarray) -> np.ndarray:
+    """Indices of the mesh points from the base of the nose up, without eyelids and brows."""
+    nose_base = face[2, 1]  # mesh point 2: where nose and upper lip meet
+    corners = {*mesh.RIGHT_EYE_CORNERS, *mesh.LEFT_EYE_CORNERS}
+    moving = {*mesh.RIGHT_EYE, *mesh.LEFT_EYE, *mesh.RIGHT_BROW, *mesh.LEFT_BROW} - corners
+    return np.array([i for i in range(mesh.COUNT) if face[i, 1] >= nose_base and i not in moving])
+
+
+def _fit_rigid(points: np.ndarray, face: np.ndarray, camera: Camera) -> np.ndarray:
+    """Pitch, yaw, roll (T, 3) in radians of a rigid face (P, 3) seen at points (T, P, 2)."""
+    frames = len(points)
+    centre = face.mean(0)
+    shape = face - centre  # turning about its own middle keeps angles and translation apart
+    spread = np.linalg.norm(points - points.mean(1, keepdims=True), axis=2).mean(1)
+    depth = camera.focal * np.linalg.norm(shape[:, :2], axis=1).mean() / spread
+    middle = (points.mean(1) - camera.centre) * [1, -1] * depth[:, None] / camera.focal
+    translation = np.concatenate([middle, CAMERA_DISTANCE - depth[:, None]], axis=1)
+    rotation = np.tile(np.eye(3), (frames, 1, 1))
+    for _ in range(_STEPS):
+        turned = shape @ rotation
+        seen = camera.project(turned + translation[:, None])
+        x, y = (seen[..., 0] - camera.centre) / camera.focal, (camera.centre - seen[..., 1]) / camera.focal
+        scale, zero = camera.focal / seen[..., 2], np.zeros_like(x)
+        by_position = scale[..., None, None] * np.stack(
+            [np.stack([zero + 1, zero, x], -1), np.stack([zero, zero - 1, -y], -1)], axis=-2
+        )  # (T, P, 2, 3): pixels per decimetre
+        # a small turn w moves p to p + w x p, so the derivative by w is (p x row) of the derivative by position
+        by_turn = np.cross(turned[..., None, :], by_position)
+        jacobian = np.concatenate([by_turn, by_position], axis=-1).reshape(frames, -1, 6)
+        residual = (points - seen[..., :2]).reshape(frames, -1, 1)
+        transposed = jacobian.transpose(0, 2, 1)
+        step = np.linalg.solve(transposed @ jacobian, transposed @ residual)[..., 0]
+        rotation = rotation @ _turn(step[:, :3])
+        translation = translation + step[:, 3:]
+    pitch = np.arctan2(rotation[:, 1, 2], rotation[:, 2, 2])  # R = (Rz Ry Rx)^T, facts 4.3
+    yaw = np.arcsin(np.clip(-rotation[:, 0, 2], -1, 1))
+    roll = np.arctan2(rotation[:, 0, 1], rotation[:, 0, 0])
+    return np.stack([pitch, yaw, roll], axis=1)
+
+
+def _turn(vector: np.ndarray) -> np.ndarray:
+    """Rotation of row vectors (T, 3, 3) by rotation vectors (T, 3), Rodrigues' formula."""
+    angle = np.linalg.norm(vector, axis=1)[:, None, None]
+    axis = vector[:, :, None] / np.maximum(angle, 1e-12)
+    zero = np.zeros(len(vector))
+    x, y, z = axis[:, :, 0].T
+    cross = np.stack([zero, z, -y, -z, zero, x, y, -x, zero], axis=1).reshape(-1, 3, 3)  # p @ cross = axis x p
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+
+
+@cache
+def _face_triangles() -> torch.Tensor:
+    """int64 (F, 3): the mesh, its eyes open, its mouth closed by a fan."""
+    lips = mesh.INNER_LIPS[::-1]  # counter-clockwise, as the rasteriser wants a front face
+    fan = [(lips[0], *edge) for edge in pairwise(lips[1:])]
+    return torch.from_numpy(np.concatenate([tracker_assets().triangles, np.array(fan, np.int64)]))
+
+
+def _covered(landmarks: np.ndarray) -> np.ndarray:
+    """Boolean (256, 256): pixels whose centre the mesh of (468, 3) landmarks covers."""
+    flat = torch.from_numpy(landmarks).clone()
+    flat[:, 2] = 1.0  # coverage needs no depth
+    return (RASTERIZERS["numba"]()(flat[None], _face_triangles(), SIZE).triangle[0] >= 0).numpy()
