@@ -23,7 +23,6 @@ from media.errors import InputError
 from media.video import FPS
 from synthesis.talker import Talker
 
-EMBEDDED_SECONDS = 45.0  # of film; 12 s are learned from
 EMBEDDED_SEED = 0  # of the film: who the person is and what they say
 _ALBEDO_FRAMES = 100  # ours: more do not change the mean
 
@@ -37,7 +36,7 @@ def prepare(settings: dict[str, Any], folder: Path) -> Clip:
     """
     data, face = settings["data"], settings["face"]
     cache = Path(data["cache"]) if data["cache"] else cache_folder()
-    video = embedded_video(cache) if data["video"] == EMBEDDED else Path(data["video"])
+    video = embedded_video(cache, data["embedded_seconds"]) if data["video"] == EMBEDDED else Path(data["video"])
     clip = prepare_video(
         video,
         cache / "clips",
@@ -65,12 +64,12 @@ def prepare(settings: dict[str, Any], folder: Path) -> Clip:
     return clip
 
 
-def embedded_video(cache: Path) -> Path:
+def embedded_video(cache: Path, seconds: float) -> Path:
     """The film of the embedded person, made once; the same for every seed of training."""
-    path = cache / "embedded" / f"person-{EMBEDDED_SECONDS:g}s.mp4"
+    path = cache / "embedded" / f"person-{seconds:g}s.mp4"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        make_person_film(path, EMBEDDED_SECONDS, EMBEDDED_SEED, progress=True)
+        make_person_film(path, seconds, EMBEDDED_SEED, progress=True)
     return path
 
 
