@@ -6,14 +6,14 @@ from torch import nn
 
 
 class SphereFace(nn.Module):
-    """A sphere of radius 0.8 dm round the origin, with a square window on its front as mouth.
+    """A sphere of radius 0.8 dm round the origin, with a square window on its front as mouth if it shall have one.
 
     Identity 0 grows the radius, expression 0 moves everything up, texture k is a smooth pattern.
     """
 
     radius = 0.8
 
-    def __init__(self, rows: int = 60, columns: int = 120) -> None:
+    def __init__(self, rows: int = 60, columns: int = 120, mouth: bool = True) -> None:
         super().__init__()
         # Poles on the y axis; vertices repeat at neither pole nor seam.
         theta = np.pi * np.arange(1, rows) / rows
@@ -40,7 +40,7 @@ class SphereFace(nn.Module):
             ]
         )
         centre = unit[triangles].mean(1)
-        window = (np.abs(centre[:, 0]) < 0.25) & (np.abs(centre[:, 1] + 0.3) < 0.15) & (centre[:, 2] > 0)
+        window = (np.abs(centre[:, 0]) < 0.25) & (np.abs(centre[:, 1] + 0.3) < 0.15) & (centre[:, 2] > 0) & mouth
         points = torch.from_numpy(unit)
         patterns = torch.stack(
             [torch.cos(points @ direction + k) for k, direction in enumerate(_directions(80))]
@@ -54,7 +54,7 @@ class SphereFace(nn.Module):
         self.register_buffer("identity_basis", growth)
         self.register_buffer("expression_basis", lift)
         self.register_buffer("mean_texture", torch.tensor([0.7, 0.5, 0.4]).expand(len(unit), 3).clone())
-        self.register_buffer("texture_basis", 0.05 * patterns[..., None] * colours[:, None])
+        self.register_buffer("texture_basis", 0.02 * patterns[..., None] * colours[:, None])
         self.register_buffer("triangles", torch.from_numpy(triangles[~window]))
         self.register_buffer("mouth_triangles", torch.from_numpy(triangles[window]))
 
