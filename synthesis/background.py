@@ -1,0 +1,150 @@
+"""Background matching (paper, 3.3): which frames of the person's own video lie behind a generated head movement.
+
+A video of a few seconds holds too few poses to match every generated frame on its own. So only key frames, those in
+which the head turns farthest for a while, are matched; between them the video is played, forward or backward, never
+faster than it was filmed. The rules are those of the released code, which the paper does not spell out.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.signal import argrelextrema
+
+from media.errors import InputError
+
+AXES = {"pitch": (0,), "yaw": (1,), "roll": (2,), "all": (0, 1, 2)}
+"""Axes whose extremes are key frames. Yaw is the paper's "leftmost or rightmost"; the released code took roll."""
+
+_SMOOTHING = 7  # frames, Hann window; original code. Shorter sequences have only their first and last frame as keys
+_FRAMES_PER_KEY = {1: 10, 3: 5}  # at least, on average, for one axis and for all three; original code
+_CLOSEST = 3  # frames: of two key frames nearer than this one is dropped; original code
+_SPEED = 1  # of playing the background, at most; original code
+
+
+@dataclass(frozen=True)
+class BackgroundMatch:
+    """The background of each generated frame.
+
+    Attributes:
+        source_frames: (N,) int64, the gallery frame behind each generated frame; neighbours differ by 1 at most.
+        key_frames: (K,) int64, rising: the generated frames that were matched by pose, from 0 to N - 1.
+    """
+
+    source_frames: np.ndarray
+    key_frames: np.ndarray
+
+
+def match_background(predicted_angles: np.ndarray, gallery_angles: np.ndarray, axis: str = "yaw") -> BackgroundMatch:
+    """Match a generated head movement to the frames of a video.
+
+    Args:
+        predicted_angles: (N, 3) pitch, yaw, roll of the generated frames in radians.
+        gallery_angles: (M, 3) those of the video, in its order.
+        axis: Whose extremes are key frames, a name of `AXES`.
+
+    Returns:
+        Source frame of every generated frame, and the key frames.
+
+    Raises:
+        InputError: If the axis is unknown.
+        ValueError: If a sequence is empty, misshapen or holds a value that is no number.
+    """
+    predicted = _checked(predicted_angles, "predicted_angles")
+    gallery = _checked(gallery_angles, "gallery_angles")
+    keys = find_key_frames(predicted, axis)
+    matches = _match_key_frames(predicted[keys], keys, gallery)
+    return BackgroundMatch(_interpolate(keys, matches, len(predicted)), keys)
+
+
+def fit_pose(source_frames: np.ndarray, gallery_pose: np.ndarray) -> np.ndarray:
+    """The pose in which a generated frame fits its background: the one filmed with it (paper, 3.3; original code).
+
+    Args:
+        source_frames: (N,) gallery frame behind each generated frame.
+        gallery_pose: (M, 6) angles and translation of the video's frames.
+
+    Returns:
+        (N, 6), replacing the predicted pose.
+    """
+    return gallery_pose[source_frames]
+
+
+def find_key_frames(angles: np.ndarray, axis: str = "yaw") -> np.ndarray:
+    """The frames of critical head positions.
+
+    Local extremes of the smoothed angle are thinned, to those that exceed their neighbours of the same kind too,
+    until there are few enough; then of near ones only the one in the stronger pose stays, and first and last frame
+    join.
+
+    Args:
+        angles: (N, 3) pitch, yaw, roll in radians.
+        axis: A name of `AXES`; with "all", the extremes of each axis.
+
+    Returns:
+        (K,) int64, rising, from 0 to N - 1.
+
+    Raises:
+        InputError: If the axis is unknown.
+    """
+    if axis not in AXES:
+        raise InputError(f"background.keyframe_axis={axis} is unknown; choose one of {', '.join(AXES)}.")
+    ends = np.array([0, len(angles) - 1])
+    if len(angles) < _SMOOTHING:
+        return np.unique(ends)
+    smooth = _smoothed(angles)[:, AXES[axis]].T
+    candidates = [_extremes(curve, order=1) for curve in smooth]
+    most = len(angles) / _FRAMES_PER_KEY[len(candidates)]
+    while len(np.unique(np.concatenate(candidates))) > most:
+        # Ends: the first and the last of a list are never extremes of it, so every round loses some.
+        candidates = [c[_extremes(curve[c], order=2)] for c, curve in zip(candidates, smooth, strict=True)]
+    keys = _spread(np.unique(np.concatenate(candidates)), np.abs(angles).max(axis=1))
+    return np.unique(np.concatenate([ends, keys]))
+
+
+def _checked(angles: np.ndarray, name: str) -> np.ndarray:
+    angles = np.asarray(angles, np.float64)
+    if angles.ndim != 2 or angles.shape[1] != 3 or len(angles) == 0 or not np.isfinite(angles).all():
+        raise ValueError(f"{name}: expected finite numbers (frames, 3), at least one frame; found shape {angles.shape}")
+    return angles
+
+
+def _smoothed(angles: np.ndarray) -> np.ndarray:
+    window = np.hanning(_SMOOTHING)
+    padded = np.pad(angles, ((_SMOOTHING // 2, _SMOOTHING // 2), (0, 0)), mode="reflect")
+    return np.stack([np.convolve(curve, window / window.sum(), mode="valid") for curve in padded.T], axis=1)
+
+
+def _extremes(curve: np.ndarray, order: int) -> np.ndarray:
+    """Indices of strict maxima and minima among `order` neighbours to both sides, rising; the ends are none."""
+    return np.sort(np.concatenate([argrelextrema(curve, compare, order=order)[0] for compare in (np.greater, np.less)]))
+
+
+def _spread(keys: np.ndarray, strength: np.ndarray) -> np.ndarray:
+    """Key frames at least `_CLOSEST` apart; the stronger of two nearer ones stays, the earlier of equal ones."""
+    kept: list[int] = []
+    for key in keys.tolist():
+        if not kept or key - kept[-1] >= _CLOSEST:
+            kept.append(key)
+        elif strength[key] > strength[kept[-1]]:
+            kept[-1] = key
+    return np.array(kept, np.int64)
+
+
+def _match_key_frames(key_angles: np.ndarray, keys: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+    """For each key frame the gallery frame of the nearest pose that can be reached from the match before."""
+    matches: list[int] = []
+    low, high = 0, len(gallery)
+    for number, angles in enumerate(key_angles):
+        if number:
+            reach = _SPEED * int(keys[number] - keys[number - 1])
+            low, high = max(matches[-1] - reach, 0), min(matches[-1] + reach, len(gallery))
+        matches.append(low + int(np.abs(gallery[low:high] - angles).sum(axis=1).argmin()))
+    return np.array(matches, np.int64)
+
+
+def _interpolate(keys: np.ndarray, matches: np.ndarray, frames: int) -> np.ndarray:
+    """Source frame of every generated frame, on straight lines between the key frames.
+
+    Halves are rounded up, all of them: rounding them to even, as numpy does, would jump by two frames at times.
+    """
+    return np.floor(np.interp(np.arange(frames), keys, matches) + 0.5).astype(np.int64)
