@@ -1,0 +1,135 @@
+"""Three ways to colour the vertices of a face; rendering always multiplies an albedo by the irradiance.
+
+`low_frequency` and `detailed` are the paper's (3.3), `mean` is ours: the detail of the video without the noise and the
+passing shadows of one frame. What no frame shows is taken from the other half of the face, then from the texture model.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+
+from face.appearance import observe, spread
+from face.coefficients import ANGLES, EXPRESSION, ILLUMINATION, TEXTURE
+from face.illumination import irradiance
+from face.rendering import Renderer
+
+_FRAMES = 300  # ours: 12 s; an even choice of a longer video
+_ROUNDS = 3  # ours: of re-weighting
+# ours: what is not observed weighs as much as this share of a full view in every frame, so that seen and unseen parts
+# blend without a seam.
+_UNSEEN = 0.02
+_ANGLE_UNIT = 0.1  # radians, ours: six degrees off the front count as much as one standard deviation of expression
+
+
+def mean_albedo(frames: np.ndarray, chi: np.ndarray | torch.Tensor, renderer: Renderer) -> torch.Tensor:
+    """Robust mean of colour / irradiance over all frames, each vertex weighted by how it faces the camera.
+
+    Args:
+        frames: uint8 (N, H, W, 3) crops of the training part.
+        chi: (N, 257) complete coefficients.
+        renderer: Gives model, camera and visibility.
+
+    Returns:
+        float32 (V, 3) on the model's device.
+    """
+    chosen = spread(len(frames), _FRAMES)
+    colours, light, weights = _views(frames[chosen], chi[chosen], renderer)
+    robust = weights
+    for _ in range(_ROUNDS):
+        albedo, _ = _average(colours, light, robust)
+        residual = (colours - albedo * light).abs().mean(-1)  # (N, V)
+        # Each vertex has its own scale: cheeks hold still, the lids and the lips move in and out of other colours.
+        spread_of = (residual * robust).sum(0) / robust.sum(0).clamp_min(1e-6)
+        # 1.25 x the mean deviation is a standard deviation, 2.385 is the usual width of Cauchy weights.
+        robust = weights / (1 + (residual / (1.25 * 2.385 * spread_of).clamp_min(1e-3)).square())
+    return _completed(*_average(colours, light, robust), len(chosen), chi, renderer)
+
+
+def low_frequency_albedo(frames: np.ndarray, chi: np.ndarray | torch.Tensor, renderer: Renderer) -> torch.Tensor:
+    """The texture of the coefficients, smooth and complete (paper, 3.3, personalised mapping).
+
+    Args:
+        frames: Not used.
+        chi: (N, 257) complete coefficients.
+        renderer: Gives the model.
+
+    Returns:
+        float32 (V, 3) on the model's device.
+    """
+    model = renderer.model
+    delta = torch.as_tensor(chi, dtype=torch.float32, device=model.mean_texture.device)[:, TEXTURE]
+    return model.texture(delta.mean(0, keepdim=True))[0].clamp(0, 1)
+
+
+def detailed_albedo(frames: np.ndarray, chi: np.ndarray | torch.Tensor, renderer: Renderer) -> torch.Tensor:
+    """Colour / irradiance of the frame that is nearest to neutral and frontal (paper, 3.3, general mapping).
+
+    Args:
+        frames: uint8 (N, H, W, 3) crops of the training part.
+        chi: (N, 257) complete coefficients.
+        renderer: Gives model, camera and visibility.
+
+    Returns:
+        float32 (V, 3) on the model's device.
+    """
+    best = most_neutral(chi)
+    views = _views(frames[best : best + 1], chi[best : best + 1], renderer)
+    return _completed(*_average(*views), 1, chi, renderer)
+
+
+def most_neutral(chi: np.ndarray | torch.Tensor) -> int:
+    """The frame with the most neutral expression and the smallest rotation (paper, 3.3).
+
+    Args:
+        chi: (N, 257).
+
+    Returns:
+        Its index: smallest sum of the root mean square of expression and of the angles in units of 0.1 radians.
+    """
+    numbers = torch.as_tensor(chi, dtype=torch.float32)
+    expression = numbers[:, EXPRESSION].square().mean(-1).sqrt()
+    angles = numbers[:, ANGLES].square().mean(-1).sqrt() / _ANGLE_UNIT
+    return int((expression + angles).argmin())
+
+
+ALBEDOS: dict[str, Callable[[np.ndarray, np.ndarray | torch.Tensor, Renderer], torch.Tensor]] = {
+    "mean": mean_albedo,
+    "low_frequency": low_frequency_albedo,
+    "detailed": detailed_albedo,
+}
+
+
+def _views(
+    frames: np.ndarray, chi: np.ndarray | torch.Tensor, renderer: Renderer
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Colours (N, V, 3), irradiance (N, V, 3) and weights (N, V) of every vertex in every frame."""
+    seen = list(observe(frames, chi, renderer))
+    colours = torch.cat([o.colours for o in seen])
+    gamma = torch.as_tensor(chi, dtype=torch.float32, device=colours.device)[:, ILLUMINATION]
+    # A light that comes out negative somewhere is a failure of the fit there, not a reason to divide by it.
+    light = irradiance(torch.cat([o.normals for o in seen]), gamma).clamp_min(0.05)
+    return colours, light, torch.cat([o.weights for o in seen])
+
+
+def _average(colours: torch.Tensor, light: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Albedo (V, 3) that explains the colours best, and the total weight (V,) behind it."""
+    trust = weights[..., None]
+    # Least squares of colour = albedo x light: bright views count more than dark, noisy ones.
+    albedo = (trust * light * colours).sum(0) / (trust * light.square()).sum(0).clamp_min(1e-6)
+    return albedo, weights.sum(0)
+
+
+def _completed(
+    albedo: torch.Tensor, total: torch.Tensor, count: int, chi: np.ndarray | torch.Tensor, renderer: Renderer
+) -> torch.Tensor:
+    """Blends in the mirrored vertex, then the texture model, where a vertex was hardly seen."""
+    model = renderer.model
+    texture = low_frequency_albedo(np.empty(0), chi, renderer)
+    points = model.mean_shape.cpu().numpy()
+    twin = torch.as_tensor(cKDTree(points).query(points * [-1, 1, 1])[1], device=albedo.device)
+    unseen = _UNSEEN * count
+    own, other = total[:, None], total[twin, None]
+    mirrored = (other * albedo[twin] + unseen * texture) / (other + unseen)
+    return ((own * albedo + unseen * mirrored) / (own + unseen)).clamp(0, 1)
