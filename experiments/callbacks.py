@@ -40,7 +40,8 @@ def trainer_keywords(
     loggers: list[Any] = [CurveLogger(folder, stage)]
     if wandb_run is not None:
         loggers.append(StageWandbLogger(wandb_run, stage))
-    callbacks: list[Callback] = [EpochSeed(settings["seed"]), StageProgress(stage), checkpoints(folder, stage, monitor)]
+    callbacks: list[Callback] = [EpochSeed(settings["seed"]), StageProgress(stage)]
+    callbacks += checkpoints(folder, stage, monitor)
     if stage == "memory_gan":
         callbacks.append(ImageGrid(folder))
     return {
@@ -61,17 +62,15 @@ def trainer_keywords(
     }
 
 
-def checkpoints(folder: Path, stage: str, monitor: str | None = None) -> ModelCheckpoint:
-    """Keep the last epoch, and the best by `monitor`, under `checkpoints/<stage>/`."""
-    return ModelCheckpoint(
-        dirpath=folder / "checkpoints" / stage,
-        filename="best",
-        monitor=monitor,
-        save_top_k=1 if monitor else 0,
-        save_last=True,
-        enable_version_counter=False,
-        save_on_train_epoch_end=True,
-    )
+def checkpoints(folder: Path, stage: str, monitor: str | None = None) -> list[Callback]:
+    """Keep the last epoch, and the best by `monitor`, under `checkpoints/<stage>/`.
+
+    `save_last=True` would write the last epoch only where it is also the best, so each has a callback of its own.
+    """
+    place: dict[str, Any] = {"dirpath": folder / "checkpoints" / stage}
+    place |= {"enable_version_counter": False, "save_on_train_epoch_end": True}
+    best = [ModelCheckpoint(filename="best", monitor=monitor, **place)] if monitor else []
+    return [*best, ModelCheckpoint(filename="last", **place)]
 
 
 def last_checkpoint(folder: Path, stage: str) -> Path | None:
@@ -123,10 +122,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class EpochSeed(Callback):
-    """Seeds every random generator at the start of each epoch from (seed, epoch, process).
+    """Seeds every random generator before the first step of each epoch from (seed, epoch, process).
 
-    So an epoch draws the same numbers whether the run came to it in one go or was resumed just before it, without
-    generator states in the checkpoint. The order of the samples is seeded likewise by the data modules.
+    So the steps of an epoch draw the same numbers whether the run came to it in one go or was resumed just before it,
+    without generator states in the checkpoint. Not at the epoch's start: there a resumed run has made its loader
+    already, an uninterrupted one has not, and making it draws a number. The samples themselves and their order depend
+    on nothing that is drawn here.
 
     Args:
         seed: The run's.
@@ -135,8 +136,12 @@ class EpochSeed(Callback):
     def __init__(self, seed: int):
         self.seed = seed
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Seed Python, numpy and torch."""
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Seed Python, numpy and torch at the first step of an epoch."""
+        if batch_idx:
+            return
         key = (self.seed, trainer.current_epoch, trainer.global_rank)
         value = int(np.random.SeedSequence(key).generate_state(1)[0])
         random.seed(value)
