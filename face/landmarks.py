@@ -14,10 +14,10 @@ Array = TypeVar("Array", np.ndarray, torch.Tensor)
 COUNT = 468
 
 # Mesh points nearest to the 68 points that dlib's predictor names, in its order (0-based).
-_JAW = (127, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 356)  # 0-16, right ear to left
+_JAW = (127, 234, 132, 58, 172, 136, 150, 176, 152, 400, 379, 365, 397, 288, 361, 454, 356)  # 0-16, right ear to left
 _RIGHT_BROW_68 = (70, 63, 105, 66, 107)  # 17-21
 _LEFT_BROW_68 = (336, 296, 334, 293, 300)  # 22-26
-_NOSE = (168, 197, 5, 4, 98, 97, 2, 326, 327)  # 27-30 bridge to tip, 31-35 under the nostrils
+_NOSE = (6, 197, 5, 4, 98, 97, 2, 326, 327)  # 27-30 bridge to tip, 31-35 under the nostrils
 _RIGHT_EYE_68 = (33, 160, 158, 133, 153, 144)  # 36-41
 _LEFT_EYE_68 = (362, 385, 387, 263, 373, 380)  # 42-47
 _OUTER_LIPS_68 = (61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91)  # 48-59
