@@ -14,7 +14,7 @@ from face.rendering import Renderer
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN, smooth_features
 from media.audio import mfcc_windows
-from synthesis.background import match_background
+from synthesis.background import fit_pose, match_background
 from synthesis.compositing import Compositor
 
 _CHUNK = 25  # frames; one second, the reach of the feature smoothing to both sides (SPEC, retrieval)
@@ -94,10 +94,11 @@ class Talker:
     def perform(self, motion: Motion) -> Performance:
         """Choose a background for every frame and fit the pose to it."""
         training = self.clip.coefficients[self.clip.training]
-        match = match_background(motion.pose[:, :3], get_pose(training)[:, :3], axis=self.keyframe_axis)
+        filmed = get_pose(training)
+        match = match_background(motion.pose[:, :3], filmed[:, :3], axis=self.keyframe_axis)
         chi = np.repeat(training[:1], len(motion.expression), axis=0)
         chi[:, EXPRESSION] = motion.expression
-        chi = with_pose(chi, get_pose(training)[match.source_frames])
+        chi = with_pose(chi, fit_pose(match.source_frames, filmed))
         return Performance(chi, match.source_frames, match.key_frames)
 
     def training_background(self, source_frames: np.ndarray) -> Background:

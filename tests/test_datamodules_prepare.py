@@ -1,0 +1,110 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datamodules.clip import Clip
+from datamodules.prepare import prepare_video
+from face.camera import Camera, pose_vertices
+from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, TEXTURE, TRANSLATION
+from face.morphable_model import load_face_model
+from media.audio import mfcc_windows, read_audio
+from media.errors import InputError
+from media.video import VideoWriter
+from tests.moving_photo import pictures
+
+FRAMES = 110
+
+
+def write_film(path: Path, frames: int = FRAMES, loudness: float = 0.1, sound: bool = True) -> Path:
+    samples = np.random.default_rng(0).normal(0, loudness, frames * 640).astype(np.float32) if sound else None
+    with VideoWriter(path, 256, 256, audio=samples, crf=10) as writer:
+        for picture in pictures(frames):
+            writer.write(picture)
+    return path
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory) -> Path:
+    return write_film(tmp_path_factory.mktemp("film") / "photo.mp4")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def clip(film, cache) -> Clip:
+    return prepare_video(film, cache, train_seconds=2.0)
+
+
+def test_every_frame_is_there_and_the_split_is_reported(clip):
+    assert len(clip) == FRAMES
+    assert clip.training_frames == int(0.6 * FRAMES)
+    assert "60 %" in clip.split_note
+    assert len(clip.frames(slice(0, FRAMES))) == FRAMES
+    with clip.gallery() as gallery:
+        gallery[clip.training_frames - 1]
+        with pytest.raises(IndexError):
+            gallery[clip.training_frames]
+
+
+def test_the_crop_on_disk_is_the_source_at_42_decibels(clip):
+    stored = clip.frames(slice(0, 5)).astype(float)
+    made = np.stack([clip.crop.apply(picture) for picture in pictures(5)]).astype(float)
+    # the film itself has lost something, so this is a lower bound of what the crop keeps
+    assert 10 * np.log10(255**2 / np.mean((stored - made) ** 2)) > 36
+
+
+def test_identity_texture_and_light_are_one_per_video(clip):
+    for part in (IDENTITY, TEXTURE, ILLUMINATION):
+        assert np.ptp(clip.coefficients[:, part], axis=0).max() == 0
+    assert np.ptp(clip.coefficients[:, ANGLES], axis=0).max() > 0.1  # the photo is turned by 18 degrees
+    assert np.isfinite(clip.coefficients).all()
+
+
+def test_coefficients_put_the_landmarks_where_they_were_tracked(clip):
+    import torch
+
+    model, chi = load_face_model("facemesh"), torch.from_numpy(clip.coefficients)
+    vertices = model.shape(chi[:, IDENTITY], chi[:, EXPRESSION])[:, model.landmark_vertices]
+    projected = Camera(256).project(pose_vertices(vertices, chi[:, ANGLES], chi[:, TRANSLATION])).numpy()
+    tracked = clip.crop.to_crop(clip.landmarks)
+    eyes = np.linalg.norm(tracked[:, 33, :2] - tracked[:, 263, :2], axis=-1)
+    error = np.linalg.norm(projected[..., :2] - tracked[..., :2], axis=-1).mean(1) / eyes
+    assert error.mean() < 0.03
+    np.testing.assert_allclose(error, clip.fit_error, atol=0.01)
+
+
+def test_neither_part_hears_the_other(clip, film):
+    samples = read_audio(film)[: FRAMES * 640]
+    cut = clip.training_frames
+    np.testing.assert_allclose(clip.mfcc[cut:], mfcc_windows(samples[cut * 640 :], FRAMES - cut), atol=0.1)
+    np.testing.assert_array_equal(clip.mfcc[cut:], mfcc_windows(clip.sound(clip.heldout), FRAMES - cut))
+
+
+def test_prepared_once(clip, film, cache, monkeypatch):
+    monkeypatch.setattr("datamodules.prepare.track", lambda *a, **k: pytest.fail("tracked again"))
+    assert prepare_video(film, cache, train_seconds=2.0).folder == clip.folder
+    assert not list(cache.glob(".preparing-*"))
+
+
+@pytest.mark.parametrize(
+    ("frames", "loudness", "sound", "message"),
+    [(60, 0.1, True, "2.4 s"), (FRAMES, 0.1, False, "no sound"), (FRAMES, 0.0, True, "silent")],
+)
+def test_unfit_videos_are_refused_at_once(tmp_path, frames, loudness, sound, message):
+    path = write_film(tmp_path / "unfit.mp4", frames, loudness, sound)
+    with pytest.raises(InputError, match=message) as refusal:
+        prepare_video(path, tmp_path / "cache", train_seconds=2.0)
+    assert "unfit.mp4" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert not list((tmp_path / "cache").glob("*/clip.json"))
+
+
+def test_an_unwritable_cache_is_named(film, tmp_path):
+    place = tmp_path / "a file"
+    place.write_text("")
+    with pytest.raises(InputError, match=r"a file.*data\.cache"):
+        prepare_video(film, place / "cache", train_seconds=2.0)

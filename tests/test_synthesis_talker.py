@@ -1,0 +1,84 @@
+"""The stream of frames against the same thing done all at once."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import synthesis.talker
+from datamodules.windows import to_network
+from synthesis.talker import Talker
+
+SIZE = 8
+
+
+class Recorder:
+    """Stands in for MemoryGAN: features are a known function of the frame, refined frames show their inputs."""
+
+    device = torch.device("cpu")
+
+    def __init__(self):
+        self.windows, self.identities = [], []
+
+    def eval(self):
+        return self
+
+    def retrieve(self, frames):
+        level = frames.mean((1, 2, 3))
+        angles = torch.outer(level, torch.arange(1.0, 513.0))
+        return torch.nn.functional.normalize(torch.cos(angles), dim=1)
+
+    def __call__(self, window, identity):
+        self.windows.append(window), self.identities.append(identity)
+        return SimpleNamespace(frame=window[:, -1])
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    def render_over(renderer, coefficients, albedo, background):
+        shade = coefficients[:, :1, None, None].to(torch.uint8)
+        return background + shade, torch.full((len(background), 1, SIZE, SIZE), 255, dtype=torch.uint8)
+
+    monkeypatch.setattr(synthesis.talker, "render_over", render_over)
+    recorder = Recorder()
+    talker = Talker(SimpleNamespace(), None, None, SimpleNamespace(eval=lambda: None), recorder)
+    return talker, recorder
+
+
+@pytest.mark.parametrize("total", [1, 2, 24, 25, 26, 61])
+def test_streaming_equals_all_at_once(recorded, total):
+    talker, recorder = recorded
+    chi = np.zeros((total, 257), np.float32)
+    chi[:, 0] = np.arange(total) * 3 % 40
+    background = torch.arange(total, dtype=torch.uint8)[:, None, None, None].expand(total, 3, SIZE, SIZE)
+    frames = list(talker.refine(chi, lambda piece: background[piece]))
+
+    whole = background + torch.from_numpy(chi[:, 0]).to(torch.uint8)[:, None, None, None]
+    assert len(frames) == total
+    for (frame, mask), expected in zip(frames, whole, strict=True):
+        np.testing.assert_array_equal(frame, expected.permute(1, 2, 0).numpy())
+        assert mask.shape == (SIZE, SIZE)
+    windows = torch.cat(recorder.windows)
+    for t in range(total):
+        expected = to_network(whole[[max(t - 2, 0), max(t - 1, 0), t]])
+        assert torch.equal(windows[t], expected), f"window of frame {t}"
+
+    features = recorder.retrieve(to_network(whole)).double()
+    for t, identity in enumerate(torch.cat(recorder.identities)):
+        mean = features[max(t - 12, 0) : t + 13].mean(0)
+        torch.testing.assert_close(identity.double(), mean / mean.norm(), atol=1e-5, rtol=0)
+
+
+def test_frames_are_made_only_when_asked_for(recorded):
+    talker, recorder = recorded
+    asked = []
+
+    def background(piece):
+        asked.append(piece.stop)
+        return torch.zeros(piece.stop - piece.start, 3, SIZE, SIZE, dtype=torch.uint8)
+
+    frames = talker.refine(np.zeros((1000, 257), np.float32), background)
+    next(frames)
+    assert max(asked) <= 50
+    assert len(torch.cat(recorder.windows)) <= 25
