@@ -1,0 +1,289 @@
+"""Colours of the pixels of a scene: textures under spherical-harmonic light, highlights, smooth edges.
+
+The rasteriser says which triangle every sample sees; here four samples become one pixel. The diffuse part is exactly
+that of the face renderer (albedo times irradiance), so the true coefficients explain the face; highlights on skin are
+small and come on top.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import torch
+
+from face.illumination import AMBIENT_OFFSET, sh_basis
+from face.rasterizer import Fragments
+
+SAMPLES = 2  # per pixel side
+
+
+@dataclass(frozen=True)
+class Material:
+    """How a surface shines.
+
+    Attributes:
+        gloss: Strength of the highlight.
+        sharpness: Exponent of the highlight.
+        strands: Whether the highlight is that of hair (Kajiya and Kay 1989).
+        glow: Share of the irradiance replaced by its mean: light that scatters inside (teeth, eyes).
+    """
+
+    gloss: float
+    sharpness: float
+    strands: bool = False
+    glow: float = 0.0
+
+
+MATERIALS: dict[str, Material] = {
+    "face": Material(0.055, 14.0),
+    "skin": Material(0.045, 12.0),
+    "lips": Material(0.16, 28.0),
+    "eye": Material(0.90, 350.0, glow=0.35),
+    "teeth": Material(0.25, 40.0, glow=0.5),
+    "wet": Material(0.22, 30.0, glow=0.2),
+    "hair": Material(0.42, 26.0, strands=True),
+    "cloth": Material(0.0, 1.0),
+    "dark": Material(0.0, 1.0),
+}
+MATERIAL_INDEX = {name: k for k, name in enumerate(MATERIALS)}
+_TABLE = np.array([[m.gloss, m.sharpness, m.strands, m.glow] for m in MATERIALS.values()])
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """Several textures in one array.
+
+    Attributes:
+        pixels: float32 (rows, columns, 3).
+        place: Per texture its first row, height and width.
+    """
+
+    pixels: np.ndarray
+    place: dict[str, tuple[int, int, int]]
+
+    @classmethod
+    def of(cls, textures: dict[str, np.ndarray]) -> "Atlas":
+        """Put textures below each other."""
+        width = max(texture.shape[1] for texture in textures.values())
+        rows, place = [], {}
+        first = 0
+        for name, texture in textures.items():
+            height, own = texture.shape[:2]
+            rows.append(np.pad(texture, ((0, 0), (0, width - own), (0, 0)), mode="edge"))
+            place[name] = (first, height, own)
+            first += height
+        return cls(np.ascontiguousarray(np.concatenate(rows), np.float32), place)
+
+    def locate(self, texture: str, uv: np.ndarray) -> np.ndarray:
+        """Texture coordinates (V, 2) in [0, 1] to columns and rows of the atlas, at pixel centres."""
+        first, height, width = self.place[texture]
+        column, row = uv[:, 0] * (width - 1), first + uv[:, 1] * (height - 1)
+        return np.stack([column, row], -1)
+
+
+@dataclass(frozen=True)
+class Light:
+    """Light on the scene.
+
+    Attributes:
+        gamma: (27,) illumination coefficients.
+        lamps: (L, 3) unit directions toward the lamps that make highlights.
+        colours: (L, 3) of the highlights.
+    """
+
+    gamma: np.ndarray
+    lamps: np.ndarray
+    colours: np.ndarray
+
+    def harmonics(self) -> np.ndarray:
+        """(9, 3) coefficients per colour, the grey room of γ = 0 included."""
+        values = self.gamma.reshape(3, 9).T.astype(np.float64).copy()
+        values[0] += AMBIENT_OFFSET
+        return values
+
+
+def fit_light(
+    ambient: np.ndarray, lamps: Sequence[tuple[tuple[float, float, float], tuple[float, float, float], float]]
+) -> Light:
+    """Find the harmonics nearest to an ambient light and lamps on a Lambertian sphere.
+
+    Args:
+        ambient: (3,) irradiance from everywhere.
+        lamps: Direction toward the lamp, colour, and softness (0 a point, 1 a sky) of each.
+    """
+    rng = np.random.default_rng(0)
+    normals = rng.standard_normal((2000, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    target = np.tile(ambient, (len(normals), 1)).astype(float)
+    directions = []
+    for direction, colour, softness in lamps:
+        toward = np.array(direction) / np.linalg.norm(direction)
+        directions.append(toward)
+        target += np.maximum((normals @ toward + softness) / (1 + softness), 0)[:, None] * np.array(colour)
+    basis = sh_basis(torch.from_numpy(normals)).numpy()
+    harmonics = np.linalg.lstsq(basis, target, rcond=None)[0]
+    harmonics[0] -= AMBIENT_OFFSET
+    colours = np.array([colour for _, colour, _ in lamps])
+    return Light(harmonics.T.reshape(27).astype(np.float32), np.array(directions), colours)
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What the vertices of a frame carry, beside their places.
+
+    Attributes:
+        normals: (V, 3) unit, camera axes.
+        texture: (V, 2) column and row in the atlas.
+        tint: (V, 3).
+        tangent: (V, 3) direction of hair in camera axes, zero elsewhere.
+    """
+
+    normals: np.ndarray
+    texture: np.ndarray
+    tint: np.ndarray
+    tangent: np.ndarray
+
+
+def shade(
+    fragments: Fragments,
+    triangles: np.ndarray,
+    materials: np.ndarray,
+    attributes: Attributes,
+    atlas: Atlas,
+    light: Light,
+    backdrop: np.ndarray,
+) -> np.ndarray:
+    """Colour one frame.
+
+    Args:
+        fragments: Of a batch of one, at twice the size of the picture.
+        triangles: int64 (F, 3).
+        materials: int64 (F,) index into `MATERIALS`.
+        attributes: Of the vertices.
+        atlas: Textures.
+        light: Light.
+        backdrop: float32 (H, W, 3) in [0, 1].
+
+    Returns:
+        uint8 (H, W, 3).
+    """
+    packed = np.concatenate([attributes.normals, attributes.texture, attributes.tint, attributes.tangent], 1)
+    image = np.empty(backdrop.shape, np.uint8)
+    _shade(
+        fragments.triangle[0].numpy(),
+        fragments.barycentric[0].numpy(),
+        triangles,
+        materials,
+        packed.astype(np.float32),
+        _TABLE,
+        atlas.pixels,
+        _polynomial(light.harmonics()),
+        light.lamps,
+        light.colours,
+        backdrop,
+        image,
+    )
+    return image
+
+
+def _polynomial(harmonics: np.ndarray) -> np.ndarray:
+    """Irradiance as a polynomial of the normal, (10, 3): 1, x, y, z, xx, yy, zz, xy, yz, xz."""
+    rng = np.random.default_rng(1)
+    n = rng.standard_normal((64, 3))
+    n /= np.linalg.norm(n, axis=1, keepdims=True)
+    x, y, z = n.T
+    terms = np.stack([np.ones(len(n)), x, y, z, x * x, y * y, z * z, x * y, y * z, x * z], -1)
+    values = sh_basis(torch.from_numpy(n)).numpy() @ harmonics
+    return np.linalg.lstsq(terms, values, rcond=None)[0]
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _shade(
+    triangle: np.ndarray,
+    barycentric: np.ndarray,
+    triangles: np.ndarray,
+    materials: np.ndarray,
+    vertices: np.ndarray,
+    table: np.ndarray,
+    atlas: np.ndarray,
+    light: np.ndarray,
+    lamps: np.ndarray,
+    lamp_colours: np.ndarray,
+    backdrop: np.ndarray,
+    image: np.ndarray,
+) -> None:
+    """One pixel after the other; each of its four samples by itself."""
+    height, width = image.shape[:2]
+    values = np.empty(11)
+    colour = np.empty(3)
+    lit = np.empty(3)
+    for row in range(height):
+        for column in range(width):
+            red = green = blue = 0.0
+            for sample in range(SAMPLES * SAMPLES):
+                i, j = row * SAMPLES + sample // SAMPLES, column * SAMPLES + sample % SAMPLES
+                face = triangle[i, j]
+                if face < 0:
+                    red += backdrop[row, column, 0]
+                    green += backdrop[row, column, 1]
+                    blue += backdrop[row, column, 2]
+                    continue
+                a, b, c = triangles[face, 0], triangles[face, 1], triangles[face, 2]
+                wa, wb, wc = barycentric[i, j, 0], barycentric[i, j, 1], barycentric[i, j, 2]
+                for k in range(11):
+                    values[k] = wa * vertices[a, k] + wb * vertices[b, k] + wc * vertices[c, k]
+                size = np.sqrt(values[0] ** 2 + values[1] ** 2 + values[2] ** 2) + 1e-9
+                x, y, z = values[0] / size, values[1] / size, values[2] / size
+                material = materials[face]
+                # Texture, bilinear.
+                left = min(max(int(values[3]), 0), atlas.shape[1] - 2)
+                top = min(max(int(values[4]), 0), atlas.shape[0] - 2)
+                dx, dy = values[3] - left, values[4] - top
+                glow = table[material, 3]
+                for k in range(3):
+                    upper = atlas[top, left, k] * (1 - dx) + atlas[top, left + 1, k] * dx
+                    lower = atlas[top + 1, left, k] * (1 - dx) + atlas[top + 1, left + 1, k] * dx
+                    irradiance = (
+                        light[0, k]
+                        + light[1, k] * x
+                        + light[2, k] * y
+                        + light[3, k] * z
+                        + light[4, k] * x * x
+                        + light[5, k] * y * y
+                        + light[6, k] * z * z
+                        + light[7, k] * x * y
+                        + light[8, k] * y * z
+                        + light[9, k] * x * z
+                    )
+                    facing = light[0, k] + light[3, k] + light[6, k]  # on a surface that looks at the camera
+                    lit[k] = max((1 - glow) * irradiance + glow * facing, 0.0)
+                    colour[k] = (upper * (1 - dy) + lower * dy) * values[5 + k] * lit[k]
+                gloss = table[material, 0]
+                if gloss > 0:
+                    dim = (values[5] + values[6] + values[7]) / 3  # hollows have no highlights
+                    if table[material, 2] > 0:
+                        dim = 0.15 + 0.85 * (upper * (1 - dy) + lower * dy)  # thick strands catch more
+                    for lamp in range(lamps.shape[0]):
+                        hx, hy, hz = lamps[lamp, 0], lamps[lamp, 1], lamps[lamp, 2] + 1.0
+                        length = np.sqrt(hx * hx + hy * hy + hz * hz)
+                        hx, hy, hz = hx / length, hy / length, hz / length
+                        if table[material, 2] > 0:
+                            tx, ty, tz = values[8], values[9], values[10]
+                            across = np.sqrt(tx * tx + ty * ty + tz * tz) + 1e-9
+                            cosine = (tx * hx + ty * hy + tz * hz) / across
+                            facing_lamp = max(0.0, 0.35 + 0.65 * (x * hx + y * hy + z * hz))
+                            base = np.sqrt(max(0.0, 1 - cosine * cosine)) * facing_lamp**0.1
+                            strength = gloss * base ** table[material, 1] * facing_lamp * dim * dim
+                        else:
+                            base = max(0.0, x * hx + y * hy + z * hz)
+                            strength = gloss * base ** table[material, 1] * dim
+                        for k in range(3):
+                            colour[k] += strength * lamp_colours[lamp, k]
+                red += min(max(colour[0], 0.0), 1.0)
+                green += min(max(colour[1], 0.0), 1.0)
+                blue += min(max(colour[2], 0.0), 1.0)
+            scale = 255.0 / (SAMPLES * SAMPLES)
+            image[row, column, 0] = np.uint8(red * scale + 0.5)
+            image[row, column, 1] = np.uint8(green * scale + 0.5)
+            image[row, column, 2] = np.uint8(blue * scale + 0.5)
