@@ -6,6 +6,7 @@ identity from the training frames together, in turns. Unit-normal priors on the 
 not determine at the mean face.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from scipy.linalg import solveh_banded
 
 from face.camera import Camera, rotation_matrix
 from face.coefficients import EXPRESSION_SIZE, IDENTITY_SIZE
-from face.landmark_fit import LandmarkFit, Pose
+from face.landmark_fit import LandmarkFit, LinearShape, Pose
 from face.landmarks import COUNT, KEY_POINTS_68, OUTER_EYES
 from face.morphable_model import MorphableModel
 
@@ -30,6 +31,8 @@ _IDENTITY_FRAMES = 100  # ours: spread over the training part; more frames chang
 # noise begins to exceed head movement; nearly all of one of 8 Hz passes in the expression, for fast lips.
 _POSE_SMOOTHING = 0.5
 _EXPRESSION_SMOOTHING = 0.05
+# Ours: a cut moves the face at once by a tenth of the eye distance or more, and much more than the frames around it.
+_JUMP, _JUMP_RATIO = 0.1, 4.0
 
 
 @dataclass(frozen=True)
@@ -109,18 +112,17 @@ def fit_geometry(
     seen = np.asarray(confidence) > 0
     identity = _fit_identity(points[:training_frames][seen[:training_frames]], face, camera)
     shape = face.mean + np.tensordot(identity, face.identity, 1)
-    fit, prior = LandmarkFit(points, camera), _EXPRESSION_PRIOR * camera.size / _REFERENCE_SIZE
-    nothing = np.zeros((len(points), EXPRESSION_SIZE))
-    pose, expression = fit.solve(shape, face.expression, prior, fit.similarity_pose(shape), nothing)
+    fit = LandmarkFit(points, camera)
+    shapes = LinearShape(shape, face.expression, _EXPRESSION_PRIOR * camera.size / _REFERENCE_SIZE)
+    pose, expression = fit.solve(shapes, fit.similarity_pose(shape), np.zeros((len(points), EXPRESSION_SIZE)))
 
-    parts = [slice(0, training_frames), slice(training_frames, len(points))]
-    placed = np.concatenate([pose.angles(), pose.translation], 1)
-    placed = _smooth(placed, seen, parts, _POSE_SMOOTHING)
+    parts = _parts(landmarks, training_frames)
+    placed = _smooth(np.concatenate([pose.angles(), pose.translation], 1), seen, parts, _POSE_SMOOTHING)
     pose = Pose(rotation_matrix(placed[:, :3]), placed[:, 3:])
-    _, expression = fit.solve(shape, face.expression, prior, pose, expression, with_pose=False)
+    _, expression = fit.solve(shapes, pose, expression, with_pose=False)
     expression = _smooth(expression, seen, parts, _EXPRESSION_SMOOTHING)
 
-    distance = fit.distances(shape + np.tensordot(expression, face.expression, 1), pose).mean(1)
+    distance = fit.distances(shapes.at(expression), pose).mean(1)
     eyes = np.linalg.norm(landmarks[:, OUTER_EYES[1]] - landmarks[:, OUTER_EYES[0]], axis=-1)
     return Geometry(
         *(a.astype(np.float32) for a in (identity, expression, placed[:, :3], placed[:, 3:], distance / eyes))
@@ -145,9 +147,8 @@ def identity_per_frame(
     face = _tracked_face(model)
     fit = LandmarkFit(np.asarray(landmarks, np.float64)[:, face.tracked], camera)
     basis = np.concatenate([face.identity, face.expression])
-    prior = _IDENTITY_PRIOR * camera.size / _REFERENCE_SIZE
-    nothing = np.zeros((len(landmarks), len(basis)))
-    _, coefficients = fit.solve(face.mean, basis, prior, fit.similarity_pose(face.mean), nothing)
+    shapes = LinearShape(face.mean, basis, _IDENTITY_PRIOR * camera.size / _REFERENCE_SIZE)
+    _, coefficients = fit.solve(shapes, fit.similarity_pose(face.mean), np.zeros((len(landmarks), len(basis))))
     identity = _bridge(coefficients[:, :IDENTITY_SIZE], np.asarray(confidence) > 0)
     return identity.astype(np.float32)
 
@@ -180,15 +181,28 @@ def _fit_identity(points: np.ndarray, face: _Face, camera: Camera) -> np.ndarray
     pose = fit.similarity_pose(shape)
     expression = np.zeros((len(chosen), EXPRESSION_SIZE))
     for _ in range(_ROUNDS):
-        pose, expression = fit.solve(shape, face.expression, _EXPRESSION_PRIOR * scale, pose, expression)
+        expressions = LinearShape(shape, face.expression, _EXPRESSION_PRIOR * scale)
+        pose, expression = fit.solve(expressions, pose, expression)
         expression = expression - np.median(expression, 0)
-        moved = shape + np.tensordot(expression, face.expression, 1)
-        matrix, right = fit.normal_equations(moved, pose, face.identity, with_pose=False)
-        prior = (_IDENTITY_PRIOR * scale) ** 2
-        step = np.linalg.solve(matrix.mean(0) + prior * np.eye(IDENTITY_SIZE), right.mean(0) - prior * identity)
-        identity = identity + step
+        identities = LinearShape(face.mean + expressions.at(expression) - shape, face.identity, _IDENTITY_PRIOR * scale)
+        matrix, right = fit.linearize(identities, np.tile(identity, (len(chosen), 1)), pose)
+        identity = identity + np.linalg.solve(matrix.mean(0), right.mean(0))
         shape = face.mean + np.tensordot(identity, face.identity, 1)
     return identity
+
+
+def _parts(landmarks: np.ndarray, training_frames: int) -> list[slice]:
+    """Stretches of frames without a cut in them: the two parts of the video, divided where the picture jumps.
+
+    A jump is a movement of the face that neither the frame before nor the one after continues.
+    """
+    centre = landmarks[..., :2].mean(1)
+    eyes = np.linalg.norm(landmarks[:, OUTER_EYES[1]] - landmarks[:, OUTER_EYES[0]], axis=-1)
+    speed = np.linalg.norm(np.diff(centre, axis=0), axis=-1) / eyes[1:]
+    around = np.maximum(np.append(speed[1:], 0), np.insert(speed[:-1], 0, 0))
+    jumps = 1 + np.flatnonzero((speed > _JUMP) & (speed > _JUMP_RATIO * around))
+    edges = sorted({0, training_frames, len(landmarks), *jumps.tolist()})
+    return [slice(first, last) for first, last in itertools.pairwise(edges)]
 
 
 def _bridge(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
