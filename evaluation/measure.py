@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.spatial.transform import Rotation
 
 from face import landmarks as mesh
 from face.assets import tracker_assets
@@ -189,22 +190,10 @@ def _fit_rigid(points: np.ndarray, face: np.ndarray, camera: Camera) -> np.ndarr
         residual = (points - seen[..., :2]).reshape(frames, -1, 1)
         transposed = jacobian.transpose(0, 2, 1)
         step = np.linalg.solve(transposed @ jacobian, transposed @ residual)[..., 0]
-        rotation = rotation @ _turn(step[:, :3])
+        # scipy's matrices turn columns, ours rows: one is the transpose of the other
+        rotation = rotation @ Rotation.from_rotvec(step[:, :3]).as_matrix().transpose(0, 2, 1)
         translation = translation + step[:, 3:]
-    pitch = np.arctan2(rotation[:, 1, 2], rotation[:, 2, 2])  # R = (Rz Ry Rx)^T, facts 4.3
-    yaw = np.arcsin(np.clip(-rotation[:, 0, 2], -1, 1))
-    roll = np.arctan2(rotation[:, 0, 1], rotation[:, 0, 0])
-    return np.stack([pitch, yaw, roll], axis=1)
-
-
-def _turn(vector: np.ndarray) -> np.ndarray:
-    """Rotation of row vectors (T, 3, 3) by rotation vectors (T, 3), Rodrigues' formula."""
-    angle = np.linalg.norm(vector, axis=1)[:, None, None]
-    axis = vector[:, :, None] / np.maximum(angle, 1e-12)
-    zero = np.zeros(len(vector))
-    x, y, z = axis[:, :, 0].T
-    cross = np.stack([zero, z, -y, -z, zero, x, y, -x, zero], axis=1).reshape(-1, 3, 3)  # p @ cross = axis x p
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    return Rotation.from_matrix(rotation.transpose(0, 2, 1)).as_euler("xyz")  # about fixed axes: Rz Ry Rx, facts 4.3
 
 
 @cache

@@ -1,0 +1,210 @@
+"""Scores of films of a photo: perfect for equal files, equal to an independent computation otherwise; the program."""
+
+import csv
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from evaluation import score
+from evaluation.measure import measure
+from evaluation.score import TRUTH, main, score_folders, score_pair
+from media.errors import InputError
+from media.video import read_frames
+from tests.moving_photo import film
+
+PICTURE = ["psnr", "psnr_face", "ssim", "ssim_face"]
+FACE = ["lmd_iod", "lmd_px128", "hs", "w1_pitch", "w1_yaw", "w1_roll", "hs_ceiling"]
+COLUMNS = ["name", "frames", *PICTURE, *FACE, "head_motion_ratio", "mouth_correlation", "lost_frames"]
+PERFECT = {"psnr": 100, "psnr_face": 100, "ssim": 1, "ssim_face": 1, "lmd_iod": 0, "lmd_px128": 0, "hs": 1}
+PERFECT |= {"w1_pitch": 0, "w1_yaw": 0, "w1_roll": 0, "head_motion_ratio": 1, "mouth_correlation": 1, "lost_frames": 0}
+DATA = Path(__file__).parents[2] / "shared/data"
+
+
+def noisy(picture: np.ndarray, frame: int) -> np.ndarray:
+    noise = np.random.default_rng(frame).normal(0, 10, picture.shape)
+    return np.clip(picture + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """real/ with a, b and c, made/ with b (noisy, 8 frames), a (equal) and one without partner."""
+    folder = tmp_path_factory.mktemp("films")
+    film(folder / "real/a.mp4", frames=12)
+    film(folder / "real/b.mp4", frames=10)
+    film(folder / "real/c.mp4", frames=4)
+    film(folder / "made/b.mkv", frames=8, change=noisy)
+    shutil.copy(folder / "real/a.mp4", folder / "made/a.mp4")
+    film(folder / "made/stranger.mp4", frames=4)
+    (folder / "made/notes.txt").write_text("no video")
+    return folder
+
+
+def test_a_video_against_itself_is_perfect(films: Path) -> None:
+    row = score_pair(films / "real/a.mp4", films / "made/a.mp4")
+    assert list(row) == COLUMNS
+    assert (row["name"], row["frames"]) == ("a", 12)
+    assert {key: row[key] for key in PERFECT} == pytest.approx(PERFECT, abs=1e-6)
+    assert 0 < row["hs_ceiling"] < 1
+
+
+def test_numbers_equal_an_independent_computation(films: Path, caplog: pytest.LogCaptureFixture) -> None:
+    real, made = films / "real/b.mp4", films / "made/b.mkv"
+    with caplog.at_level(logging.WARNING):
+        row = score_pair(real, made)
+    assert "8 frames (0.32 s)" in caplog.text  # the difference in length is said
+    assert row["frames"] == 8
+    truth, ours = read_frames(real, stop=8), read_frames(made)
+    masks = [measure(real).face_mask(frame) for frame in range(8)]
+    expected: dict[str, list[float]] = {column: [] for column in PICTURE}
+    for a, b, mask in zip(truth, ours, masks, strict=True):
+        options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "full": True}
+        value, image = structural_similarity(a, b, channel_axis=2, data_range=255, **options)
+        expected["psnr"].append(peak_signal_noise_ratio(a, b, data_range=255))
+        expected["psnr_face"].append(peak_signal_noise_ratio(a[mask], b[mask], data_range=255))
+        expected["ssim"].append(value)
+        expected["ssim_face"].append(image[mask].mean())
+    assert {key: row[key] for key in expected} == pytest.approx({k: np.mean(v) for k, v in expected.items()}, abs=1e-4)
+    points = [measure(path).key_points[:8, 48:68].astype(np.float64) for path in (made, real)]
+    ours_points, truth_points = (p - p.mean(axis=1, keepdims=True) for p in points)
+    pixels = np.linalg.norm(ours_points - truth_points, axis=2).mean()
+    assert row["lmd_px128"] == pytest.approx(pixels / 2, rel=1e-4)
+    assert 0 < row["lmd_iod"] < 0.03
+    assert row["hs"] > 0.8
+    assert row["head_motion_ratio"] == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_fixed_head_has_less_motion_and_hs(films: Path, tmp_path: Path) -> None:
+    first = read_frames(films / "real/a.mp4", stop=1)[0]
+    row = score_pair(films / "real/a.mp4", film(tmp_path / "still.mp4", frames=12, change=lambda _, __: first))
+    assert row["head_motion_ratio"] < 0.05
+    assert row["hs"] < 0.95
+    assert row["w1_roll"] > 3
+    assert row["psnr"] < 30
+
+
+def test_another_size_is_compared_in_the_same_crop(tmp_path: Path) -> None:
+    real = film(tmp_path / "real.mp4", frames=5, width=480, height=320, zoom=1.2)
+    larger = [Image.fromarray(frame).resize((720, 480), Image.Resampling.BICUBIC) for frame in read_frames(real)]
+    enlarged = film(tmp_path / "enlarged.mp4", 5, 720, 480, change=lambda _, frame: np.asarray(larger[frame]))
+    row = score_pair(real, enlarged)
+    assert row["psnr"] > 35
+    assert row["lmd_iod"] < 0.01
+    # a generated 256 px crop against a full-size reference
+    reference = measure(real)
+    frames = list(reference.frames())
+    crop = film(tmp_path / "crop.mp4", frames=5, change=lambda _, frame: frames[frame])
+    row = score_pair(real, crop)
+    assert (row["psnr"], row["ssim"]) == (100, pytest.approx(1))
+    assert row["lmd_iod"] < 0.02  # tracked in other pixels
+
+
+def test_a_lost_face_is_counted_and_left_out_of_the_landmarks(films: Path, tmp_path: Path) -> None:
+    def vanish(picture: np.ndarray, frame: int) -> np.ndarray:
+        return np.full_like(picture, 100) if frame in (5, 6) else picture
+
+    row = score_pair(films / "real/a.mp4", film(tmp_path / "gap.mp4", frames=12, change=vanish))
+    assert (row["frames"], row["lost_frames"]) == (12, 2)
+    assert row["lmd_iod"] < 0.01
+    assert row["psnr"] < 90
+
+
+def test_folders_are_matched_by_name_and_sorted(films: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        scores = score_folders(films / "real", films / "made")
+    assert [row["name"] for row in scores.table] == ["a", "b", "mean", TRUTH]
+    a, b, mean, truth = scores.table
+    for column in COLUMNS[1:]:
+        assert mean[column] == pytest.approx((a[column] + b[column]) / 2)
+    assert {key: truth[key] for key in PERFECT} == pytest.approx(PERFECT, abs=1e-6)
+    assert "stranger.mp4: no video of this name" in caplog.text
+    assert "c.mp4: no video of this name" in caplog.text
+    assert scores.refused == []
+
+
+def test_rows_in_deeper_folders_have_a_mean_each(films: Path, tmp_path: Path) -> None:
+    for row in ("audio", "static"):
+        for name in ("b", "c"):
+            (tmp_path / row).mkdir(exist_ok=True)
+            shutil.copy(films / f"real/{name}.mp4", tmp_path / row)
+    scores = score_folders(films / "real", tmp_path)
+    assert [row["name"] for row in scores.table] == [
+        *("audio/b", "audio/c", "static/b", "static/c", "mean of audio", "mean of static", "mean", TRUTH)
+    ]
+
+
+def test_a_reference_is_tracked_once(films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracked: list[Path] = []
+
+    def counted(path: Path, **options: object) -> object:
+        tracked.append(path)
+        return measure(path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(score, "_references", {})
+    monkeypatch.setattr(score, "measure", counted)
+    for _ in range(2):
+        score_pair(films / "real/a.mp4", films / "made/b.mkv")
+    assert tracked.count(films / "real/a.mp4") == 1
+
+
+def test_the_program_prints_a_table_and_writes_csv(films: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "new/scores.csv"
+    assert main([str(films / "real/a.mp4"), str(films / "made/b.mkv"), "--out", str(out)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0].strip() for line in lines] == ["name", "b", "mean", TRUTH]
+    assert len({len(line) for line in lines}) == 1  # aligned
+    with out.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == COLUMNS
+    assert [row["name"] for row in rows] == ["b", "mean", TRUTH]
+    assert rows[0]["frames"] == "8"
+    assert float(rows[2]["psnr"]) == 100
+    assert all(len(row["ssim"].lstrip("0.")) <= 6 for row in rows)
+
+
+def refusal(arguments: list[Path], capsys: pytest.CaptureFixture[str]) -> str:
+    assert main([str(argument) for argument in arguments]) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_what_cannot_be_scored_is_refused_in_one_line(films: Path, tmp_path: Path, capsys) -> None:
+    real, made = films / "real/a.mp4", films / "made"
+    assert "one is a folder" in refusal([real, made], capsys)
+    assert "nothing.mp4: cannot be read" in refusal([real, tmp_path / "nothing.mp4"], capsys)
+    (tmp_path / "others").mkdir()
+    shutil.copy(real, tmp_path / "others/z.mp4")
+    assert "no video in" in refusal([films / "real", tmp_path / "others"], capsys)
+    shutil.copy(real, tmp_path / "others/z.mkv")
+    assert "several videos named z" in refusal([films / "real", tmp_path / "others"], capsys)
+    grey = film(tmp_path / "grey.mp4", frames=30, change=lambda picture, _: np.full_like(picture, 90))
+    assert "frame 0 (0.00 s)" in refusal([real, grey], capsys)
+
+
+def test_one_bad_clip_costs_its_own_row_and_the_exit_status(films: Path, tmp_path: Path, capsys) -> None:
+    shutil.copy(films / "made/a.mp4", tmp_path / "a.mp4")
+    (tmp_path / "b.mp4").write_bytes(b"no video at all")
+    assert main([str(films / "real"), str(tmp_path)]) == 1
+    output = capsys.readouterr()
+    assert [line.split()[0] for line in output.out.splitlines()] == ["name", "a", "mean", "truth"]
+    assert "1 of 2 pairs were refused" in output.err
+    (tmp_path / "a.mp4").unlink()
+    with pytest.raises(InputError, match="none of the 1 pairs"):
+        score_folders(films / "real", tmp_path)
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not DATA.exists(), reason="needs the real recordings")
+def test_a_real_recording_against_itself_and_another(tmp_path: Path) -> None:
+    clips = DATA / "clips"
+    row = score_pair(clips / "grid_bbaf2n.mpg", clips / "grid_bbaf2n.mpg")
+    assert {key: row[key] for key in PERFECT} == pytest.approx(PERFECT, abs=1e-6)
+    other = score_pair(clips / "grid_bbaf2n.mpg", clips / "grid_lbax4n.mpg")
+    assert other["psnr"] < 20
+    assert other["mouth_correlation"] < 0.8
+    assert other["lmd_iod"] > 0.02
