@@ -36,10 +36,12 @@ def _between(lowest: float, highest: float) -> Limit:
 LIMITS: dict[str, Limit] = {
     "seed": _between(0, 2**32 - 1),  # what numpy's generator accepts
     "data.train_seconds": _at_least(3),  # ours: the last 2 s validate, and one window has to fit before them
+    "data.heldout_seconds": _at_least(1),
     "data.audio_offset": _between(-25, 25),  # ours: more than a second is another recording, not a delay
     "fit.*.epochs": _at_least(1),
     "fit.*.batch_size": _at_least(1),
     "fit.audio2pose.window": _at_least(2),  # Eq. 2 takes differences between neighbouring frames
+    "fit.*.validation_seconds": _at_least(0.4),  # ours: shorter than 10 frames says nothing
     "trainer.threads": _at_least(0),
     "trainer.devices": _at_least(1),
     "launch.parallel": _at_least(1),

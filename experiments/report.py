@@ -13,7 +13,7 @@ import numpy as np
 from experiments import provenance
 from experiments.plots import curve_plot, frame_strip, pose_plot, write_comparison
 from experiments.score_table import REPORT, ROWS, SCORES, is_best, read_scores, short, talking_videos
-from experiments.settings import differences, flatten, load_settings, to_yaml
+from experiments.settings import EMBEDDED, differences, flatten, load_settings, to_yaml
 from experiments.tracking import read_curves
 
 LARGEST_VIDEO = 32 * 2**20  # bytes; ours: browsers become slow with a page of hundreds of megabytes
@@ -57,9 +57,10 @@ def write_report(folder: Path) -> Path:
 
 def _headline(folder: Path) -> str:
     settings, facts = _settings(folder), provenance.read(folder)
-    video = Path(str(settings.get("data", {}).get("video", ""))).name
+    video = Path(str(settings.get("data", {}).get("video", "A run"))).name
+    title = "The embedded person" if video == EMBEDDED else video
     starts, stages = facts.get("starts", []), facts.get("stages", [])
-    lines = [f"<h1>{html.escape(video or 'A run')}, speaking</h1>"]
+    lines = [f"<h1>{html.escape(title)}, speaking</h1>"]
     about = [f"run <code>{html.escape(folder.resolve().name)}</code>"]
     if settings.get("experiment"):
         about.append(f"experiment {html.escape(settings['experiment'])}")
@@ -112,7 +113,7 @@ def _scores(folder: Path) -> str:
         for column in range(1, len(row)):
             kind = ' class="best"' if is_best(column, row, header, rows) else ""
             numbers += f"<td{kind}>{html.escape(short(row[column]))}</td>"
-        label = f"{html.escape(row[0])} <span class=soft>{html.escape(ROWS.get(row[0], ''))}</span>"
+        label = f"{html.escape(row[0])}<small>{html.escape(ROWS.get(row[0], ''))}</small>"
         body.append(f"<tr><td>{label}</td>{numbers}</tr>")
     table = f'<div class="wide"><table><tr><th></th>{"".join(cells)}</tr>{"".join(body)}</table></div>'
     return table + (
@@ -208,7 +209,8 @@ def _making(folder: Path) -> str:
         command = " ".join(["python -m experiments.run", *start["arguments"]])
         packages = ", ".join(f"{name} {version}" for name, version in start["packages"].items())
         known = [("command", command), ("code", commit), ("starts", len(starts)), ("packages", packages)]
-        parts.append(_facts([*known, ("video, sha256", facts.get("video_sha256", ""))]))
+        known += [("video, sha256", facts["video_sha256"])] if "video_sha256" in facts else []
+        parts.append(_facts(known))
     if settings:
         changed = [(key, value) for key, (value, _) in sorted(differences(settings).items())]
         parts.append("<h3>Settings that are not the default</h3>" + _facts(changed) if changed else "")

@@ -39,11 +39,11 @@ usage: python -m experiments.run [key=value ...] [--dry-run]
 
 Fits both networks to one person, generates the held-out part from its sound, scores it and writes a report.
 
-  (nothing)                                      the embedded person: a small run that shows the whole path
-  experiment=personal data.video=VIDEO           a real video of one person, with sound, 16 s or longer
-  experiment=personal data.video=VIDEO seed=0,1,2    a grid: one run after the other, finished ones skipped
-  generate.audio=SPEECH                          one more video, of this speech
-  init_from=RUN_FOLDER                           start from the weights of a finished run
+  (nothing)                              the embedded person: a small run that shows the whole path
+  experiment=personal data.video=VIDEO   a real video of one person, with sound, 16 s or longer
+  ... seed=0,1,2                         a grid: one run after the other, finished ones skipped
+  ... generate.audio=SPEECH              one more video, of this speech
+  ... init_from=RUN_FOLDER               start from the weights of a finished run
 
 The same command continues a stopped run. Results: runs/<run id>/report.html, scores.csv, videos/
   --dry-run    print the settings and the run id, do nothing

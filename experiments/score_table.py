@@ -8,16 +8,16 @@ REPORT = "report.html"
 # Title, what it means, and whether more is better (None: neither). Names of columns as the scores write them.
 SCORES: dict[str, tuple[str, str, bool | None]] = {
     "psnr": ("PSNR", "dB, 256 px crop", True),
-    "psnr_face": ("PSNR face", "dB, inside the face", True),
+    "psnr_face": ("PSNR", "dB, inside the face", True),
     "ssim": ("SSIM", "256 px crop", True),
-    "ssim_face": ("SSIM face", "inside the face", True),
+    "ssim_face": ("SSIM", "inside the face", True),
     "lmd_iod": ("LMD", "mouth, of eye distance", False),
     "lmd_px128": ("LMD", "mouth, px at 128", False),
     "mouth_correlation": ("Mouth", "correlation of opening", True),
     "hs": ("HS", "head pose, 0 to 1", True),
-    "w1_pitch": ("W1 pitch", "degrees", False),
-    "w1_yaw": ("W1 yaw", "degrees", False),
-    "w1_roll": ("W1 roll", "degrees", False),
+    "w1_pitch": ("W1", "pitch, degrees", False),
+    "w1_yaw": ("W1", "yaw, degrees", False),
+    "w1_roll": ("W1", "roll, degrees", False),
     "head_motion_ratio": ("Motion", "of the true head's", None),
     "identity": ("Identity", "cosine", True),
 }

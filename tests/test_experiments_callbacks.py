@@ -72,7 +72,9 @@ def fit(folder, epochs, delay=0.0, stop_at=None):
     if stop_at is not None:
         keywords["max_epochs"] = stop_at
     trainer = pl.Trainer(**keywords | {"log_every_n_steps": 1})
-    trainer.fit(module, loader, DataLoader(data, 40), ckpt_path=last_checkpoint(Path(folder), "audio2pose"))
+    trainer.fit(
+        module, loader, DataLoader(data, 40), ckpt_path=last_checkpoint(Path(folder), "audio2pose"), weights_only=True
+    )
     return {name: value.clone() for name, value in module.state_dict().items()}
 
 

@@ -1,0 +1,287 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from experiments.settings import CONFIGS, compose, load_settings, run_id
+
+ROOT = Path(__file__).parents[1]
+SWEEPS = sorted((CONFIGS / "wandb" / "sweeps").glob("*.yaml"))
+
+# A program like `python -m experiments.run`, with stages that take no time, or the time that a test needs.
+PROGRAM = """
+import sys, time, types
+from pathlib import Path
+stages = types.ModuleType("experiments.stages")
+def run_stages(settings, folder):
+{stages}
+stages.run_stages = run_stages
+sys.modules["experiments.stages"] = stages
+from experiments import run
+sys.exit(run.main(sys.argv[1:]))
+"""
+WRITES = 'print("working"); (folder / "scores.csv").write_text(f"row,psnr\\naudio,{30 + settings[\'seed\']}\\n")'
+WAITS = '(folder / "started").touch(); time.sleep(60)'
+
+
+def program(stages):
+    return PROGRAM.format(stages=textwrap.indent(textwrap.dedent(stages), "    "))
+
+
+def command(*arguments, stages=WRITES):
+    return [sys.executable, "-c", program(stages), *arguments]
+
+
+def run(tmp_path, *arguments, stages=WRITES):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command(*arguments, stages=stages), cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+def refusal(tmp_path, *arguments):
+    done = run(tmp_path, *arguments)
+    assert done.returncode == 2, done
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert "working" not in done.stdout
+    return done.stderr
+
+
+def test_a_run_leaves_settings_provenance_and_done(tmp_path):
+    done = run(tmp_path, "seed=3")
+    assert done.returncode == 0, done.stderr
+    name = run_id(compose(["seed=3"]))
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [name]
+    folder = tmp_path / "runs" / name
+    assert load_settings(folder) == compose(["seed=3"])
+    assert {"DONE", "provenance.json", "settings.yaml"} <= {path.name for path in folder.iterdir()}
+    assert f"run {name} (new), experiment demo" in done.stdout
+    assert "seed = 3  (default 0)" in done.stdout
+    again = run(tmp_path, "seed=3")
+    assert again.returncode == 0
+    assert "is finished" in again.stdout
+    assert "working" not in again.stdout
+    assert "33.00" in again.stdout  # the score table is shown again
+
+
+def test_an_extra_speech_reopens_a_finished_run(tmp_path):
+    (tmp_path / "speech.wav").write_bytes(b"RIFF")
+    assert run(tmp_path).returncode == 0
+    done = run(tmp_path, "generate.audio=speech.wav")
+    assert "(continued)" in done.stdout
+    assert "working" in done.stdout
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+def test_refused_input_of_the_stages_is_one_line(tmp_path):
+    stages = "from media.errors import InputError; raise InputError('v.mp4: no face in frame 7 (0.28 s); crop it')"
+    done = run(tmp_path, stages=stages)
+    assert (done.returncode, done.stderr) == (2, "error: v.mp4: no face in frame 7 (0.28 s); crop it\n")
+    assert not list(tmp_path.glob("runs/*/DONE"))
+
+
+def test_full_disk_is_one_line(tmp_path):
+    done = run(tmp_path, stages="import errno; raise OSError(errno.ENOSPC, 'No space left', 'x.mp4')")
+    assert done.returncode == 2
+    assert done.stderr == "error: x.mp4: the disk is full; make room and repeat the command\n"
+
+
+def test_a_defect_is_not_hidden(tmp_path):
+    done = run(tmp_path, stages="raise KeyError('oops')")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["experiment=personal"], ["data.video=VIDEO"]),
+        (["experiment=personal", "data.video=nowhere.mp4"], ["data.video", "nowhere.mp4", "does not exist"]),
+        (["seeed=1"], ["'seeed'", "'seed'"]),
+        (["generate.audio=nowhere.wav"], ["generate.audio", "does not exist"]),
+        (["init_from=runs/none"], ["init_from=runs/none", "finished run"]),
+        (["runs=a_file/runs"], ["runs", "cannot write"]),
+        (["data.cache=a_file"], ["data.cache", "cannot write"]),
+        (["generate.output=a_file/x.mp4"], ["generate.output", "cannot write"]),
+        (["face.identity_encoder=arcface"], ["face.identity_onnx=FILE.onnx"]),
+    ],
+)
+def test_refused_before_the_long_work(tmp_path, arguments, parts):
+    (tmp_path / "a_file").touch()
+    message = refusal(tmp_path, *arguments)
+    for part in parts:
+        assert part in message, message
+
+
+def test_typos_are_answered_at_once():
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "experiments.run", "trainer.thread=2"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert time.monotonic() - started < 10  # 0.3 s on an idle machine
+    assert "torch" not in {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+
+
+def test_disk_space_is_checked(tmp_path, monkeypatch):
+    from experiments.run import check_machine
+    from media.errors import InputError
+
+    usage = type("Usage", (), {"free": 0.5 * 2**30})
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage)
+    with pytest.raises(InputError, match=r"0\.5 GB are free"):
+        check_machine(compose([]), tmp_path / "run")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_run_says_how_to_resume(tmp_path, number, status):
+    process = start(tmp_path, "seed=1")
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == status
+    assert "python -m experiments.run seed=1" in errors
+    assert "Traceback" not in errors
+    assert "(continued)" in run(tmp_path, "seed=1").stdout
+
+
+def test_a_run_is_not_computed_twice_at_once(tmp_path):
+    process = start(tmp_path)
+    try:
+        assert "another process" in refusal(tmp_path)
+        assert run(tmp_path, "seed=9").returncode == 0  # another run may
+    finally:
+        process.kill()
+        process.communicate()
+    assert run(tmp_path).returncode == 0  # the lock goes with the process
+
+
+def start(tmp_path, *arguments):
+    process = subprocess.Popen(
+        command(*arguments, stages=WAITS), cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("runs/*/started")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return process
+
+
+def test_processes_beside_the_first_are_silent_and_do_not_lock(tmp_path, monkeypatch):
+    process = start(tmp_path)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    try:
+        done = run(tmp_path, stages="pass")
+        assert (done.returncode, done.stdout) == (0, "")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_help_is_short_and_names_the_experiments():
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.run", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 100
+    for part in ("data.video=VIDEO", "seed=0,1,2", "--dry-run", "demo", "personal"):
+        assert part in done.stdout
+
+
+# --- grids -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def grid(tmp_path, monkeypatch):
+    """Run a grid in this process, with cells that run the program above."""
+    from experiments import launch, run
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    stages = "if settings['seed'] == 1: raise ValueError('seed 1 fails')\n" + WRITES
+    starter = tmp_path / "starter.py"
+    starter.write_text(program(stages))
+    popen = subprocess.Popen
+
+    def start(line, **keywords):
+        assert line[:3] == [sys.executable, "-m", "experiments.run"]
+        return popen([sys.executable, str(starter), *line[3:]], **keywords)
+
+    monkeypatch.setattr(launch.subprocess, "Popen", start)
+    handler = signal.getsignal(signal.SIGTERM)
+    yield run.main
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_grid_runs_every_cell_and_survives_a_failing_one(grid, tmp_path, capfd, parallel):
+    assert grid(["seed=0,1,2", f"launch.parallel={parallel}"]) == 1
+    output = capfd.readouterr().out
+    table = [line.split() for line in output[output.rindex("run  ") :].splitlines()]
+    assert table[0] == ["run", "seed", "state", "psnr"]
+    assert [row[1] for row in table[1:]] == ["0", "1", "2"]
+    assert [row[2] for row in table[1:]] == ["finished", "failed", "finished"]
+    assert [row[-1] for row in table[1:]] == ["30", "1)", "32"]
+    assert len(list(tmp_path.glob("runs/*/DONE"))) == 2
+    assert grid(["seed=0,2"]) == 0
+    again = capfd.readouterr().out
+    assert again.count("finished before") == 3
+    assert "working" not in again
+
+
+def test_grid_with_a_wrong_cell_starts_nothing(grid, tmp_path, capsys):
+    assert grid(["seed=0,x"]) == 2
+    assert "seed=x" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+# --- W&B sweeps ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_sweep_command_composes(path, tmp_path, monkeypatch):
+    """The command line that an agent would start, made by W&B's own code, for the ends of every parameter's range."""
+    from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
+
+    (tmp_path / "video.mp4").write_bytes(b"video")
+    monkeypatch.setenv("VIDEO", str(tmp_path / "video.mp4"))
+    sweep = yaml.safe_load(path.read_text())
+    names = set()
+    for end in (0, -1):
+        values = {key: {"value": choose(choice, end)} for key, choice in sweep["parameters"].items()}
+        arguments = create_sweep_command_args({"args": values})["args_no_hyphens"]
+        line = []
+        for part in create_sweep_command(list(sweep["command"])):
+            known = {"${env}": [], "${interpreter}": [sys.executable], "${args_no_hyphens}": arguments}
+            line += known.get(part, [part])
+        assert line[:3] == [sys.executable, "-m", "experiments.run"]
+        done = subprocess.run([*line, "--dry-run"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        composed, _, name = done.stdout.rpartition("run id: ")
+        for key, value in values.items():
+            assert yaml_value(composed, key) == pytest.approx(value["value"]), key
+        names.add(name)
+    assert len(names) == 2
+
+
+def test_there_is_a_sweep():
+    assert SWEEPS
+
+
+def choose(parameter, end):
+    return parameter["values"][end] if "values" in parameter else parameter[("min", "max")[end]]
+
+
+def yaml_value(text, key):
+    from omegaconf import OmegaConf
+
+    return OmegaConf.select(OmegaConf.create(text), key)
