@@ -15,7 +15,7 @@ from face.camera import CAMERA_DISTANCE, Camera
 
 _CHUNK = 256  # frames solved at once, bounds the memory
 _STEPS = 10  # at most
-_SETTLED = 1e-4  # radians, decimetres, standard deviations: a tenth of the effect of the landmarks' noise
+_SETTLED = 1e-2  # standard deviations, radians, decimetres: a tenth of the frame-to-frame noise
 _DEPTH_WEIGHT = 0.3  # ours: the network's depth is a guess, x and y are seen
 
 
@@ -142,16 +142,13 @@ class LandmarkFit:
         right = shapes.project(forces @ pose.rotation.swapaxes(1, 2)) - shapes.prior**2 * coefficients
         return shapes.normal_matrix(pose.rotation, self._scale(posed)), right
 
-    def solve(
-        self, shapes: LinearShape, pose: Pose, coefficients: np.ndarray, with_pose: bool = True
-    ) -> tuple[Pose, np.ndarray]:
+    def solve(self, shapes: LinearShape, pose: Pose, coefficients: np.ndarray) -> tuple[Pose, np.ndarray]:
         """Pose and coefficients of every frame by itself.
 
         Args:
             shapes: What the coefficients mean.
             pose: Start of T frames.
             coefficients: (T, K) start.
-            with_pose: False keeps the pose.
 
         Returns:
             The pose and the coefficients (T, K).
@@ -161,7 +158,7 @@ class LandmarkFit:
             part = slice(first, first + _CHUNK)
             fit, place, values = LandmarkFit(self.points[part], self.camera), pose[part], coefficients[part]
             for _ in range(_STEPS):
-                place, values, change = fit._step(shapes, place, values, with_pose)
+                place, values, change = fit._step(shapes, place, values)
                 if change < _SETTLED:
                     break
             poses.append(place)
@@ -169,13 +166,9 @@ class LandmarkFit:
         rotation, translation = (np.concatenate([getattr(p, a) for p in poses]) for a in ("rotation", "translation"))
         return Pose(rotation, translation), np.concatenate(solved)
 
-    def _step(
-        self, shapes: LinearShape, pose: Pose, coefficients: np.ndarray, with_pose: bool
-    ) -> tuple[Pose, np.ndarray, float]:
+    def _step(self, shapes: LinearShape, pose: Pose, coefficients: np.ndarray) -> tuple[Pose, np.ndarray, float]:
+        """One Gauss-Newton step; the last value is the largest change."""
         matrix, right = self.linearize(shapes, coefficients, pose)
-        if not with_pose:
-            step = np.linalg.solve(matrix, right[..., None])[..., 0]
-            return pose, coefficients + step, float(np.abs(step).max())
         shape = shapes.at(coefficients)
         posed = _place(shape, pose)
         slope = self._slope(posed)
