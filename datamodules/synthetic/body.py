@@ -4,6 +4,7 @@ Sizes are those of an average adult whose face is that of the morphable model (e
 """
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 
 from datamodules.synthetic.surfaces import Surface, grid_triangles, grid_uv, smoothstep
 
@@ -74,7 +75,7 @@ def neck(skin: np.ndarray) -> tuple[Surface, np.ndarray]:
     v, around = np.meshgrid(np.linspace(0, 1, rows), np.linspace(0, 2 * np.pi, columns), indexing="ij")
     height = NECK_TOP + (NECK_BOTTOM - NECK_TOP) * v
     flare = smoothstep(height, -1.15, -1.62)
-    width = 0.49 + 0.22 * flare
+    width = 0.43 + 0.24 * flare
     depth = 0.50 + 0.10 * flare
     # The seam is at the back; seen from the front, columns run from left to right across the front half.
     x, z = -width * np.sin(around), -0.66 - 0.10 * v - depth * np.cos(around)
@@ -97,8 +98,8 @@ def clothes(colour: np.ndarray) -> list[Surface]:
     """
     rows, columns = 33, 73
     v, around = np.meshgrid(np.linspace(0, 1, rows), np.linspace(0, 2 * np.pi, columns), indexing="ij")
-    knots = np.linspace(0, 1, len(_SHOULDERS))
-    y, width, depth, axis = (np.interp(v, knots, _SHOULDERS[:, k]) for k in range(4))
+    profile = PchipInterpolator(np.linspace(0, 1, len(_SHOULDERS)), _SHOULDERS)
+    y, width, depth, axis = np.moveaxis(profile(v), -1, 0)
     front = np.clip(-np.cos(around), 0, 1)
     y = y - _collar_dip(front) * (1 - smoothstep(v, 0.0, 0.45))
     x, z = -width * np.sin(around), axis - depth * np.cos(around)

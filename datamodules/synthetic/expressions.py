@@ -27,8 +27,9 @@ from face.morphable_model import MorphableModel
 ACTIONS = ("opening", "spread", "rounding", "tuck", "press", "lids", "brows", "smile")
 
 # How far things move, in decimetres. Ours, by the size of real mouths: 25 mm between the lips of a wide open vowel.
-_GAP, _UPPER_SHARE, _JAW_SHARE = 0.25, 0.16, 0.75
-_RIDGE = 3e-4  # ours: β stays within about two standard deviations, the wishes are met to a tenth
+_GAP, _UPPER_SHARE, _JAW_SHARE = 0.28, 0.16, 0.70
+_LIDS = 1.40  # ours: a wish beyond shut, since the basis gives way by that much; what comes out is just shut
+_RIDGE = 1e-3  # ours: β stays within five standard deviations, mouth shapes are met to a fifth
 
 # Rings run clockwise in a frontal picture from the right corner: upper lip or lid first, then the lower one backward.
 _UPPER = slice(1, None)
@@ -73,7 +74,7 @@ def _weights(face: np.ndarray) -> np.ndarray:
     weight[list(OUTLINE)] = 0.4
     weight[[CHIN, 175, 199, 200]] = 1.0
     weight[list(RIGHT_BROW + LEFT_BROW)] = 0.7
-    weight[list(RIGHT_EYE + LEFT_EYE)] = 1.5
+    weight[list(RIGHT_EYE + LEFT_EYE)] = 3.0
     weight[list(LIPS)] = 2.0
     weight[list(INNER_LIPS)] = 3.0
     return weight
@@ -169,7 +170,7 @@ def _lids(face: np.ndarray) -> np.ndarray:
         for k in range(1, half):
             upper, lower = ring[k], ring[-k]
             gap = face[upper] - face[lower]
-            move[upper], move[lower] = -0.9 * gap, 0.1 * gap
+            move[upper], move[lower] = -_LIDS * 0.9 * gap, _LIDS * 0.1 * gap
     # The skin above the lids unrolls: the row between lid and brow comes down half as far.
     above = {246: 247, 161: 30, 160: 29, 159: 27, 158: 28, 157: 56, 173: 190}
     above |= {398: 414, 384: 286, 385: 258, 386: 257, 387: 259, 388: 260, 466: 467}

@@ -66,7 +66,9 @@ class Eye:
         corners = face[list(LEFT_EYE_CORNERS if left else RIGHT_EYE_CORNERS)]
         ring = face[loop]
         lids = np.abs(ring[:, 0] - corners[:, 0].mean()) < 0.25 * np.abs(corners[0, 0] - corners[1, 0])
-        centre = np.array([corners[:, 0].mean(), ring[:, 1].mean(), ring[lids, 2].min() - 0.004])
+        # The pupil sits a little above the middle of the opening: the upper lid covers the edge of the iris.
+        height = ring[:, 1].mean() + 0.008
+        centre = np.array([corners[:, 0].mean(), height, ring[lids, 2].min() - 0.004])
         above = smoothstep(ring[:, 1] - centre[1], -0.02, 0.04)
         inside = 1 - np.clip(_EYE_RINGS, 0, 1)[:, None]
         shade = 1 - (0.58 * above + 0.25 * (1 - above)) * np.exp(-inside / 0.16)
@@ -102,7 +104,7 @@ class Eye:
         length = 0.035 * np.sin(np.pi * np.clip(share * 0.9 + 0.12, 0, 1)) ** 0.7
         outward = np.sign(self.centre[0]) * (1 - 1.2 * share)
         tips = lid + length * np.concatenate([0.55 * outward, 0.42 + 0 * share, 0.75 + 0 * share], 1)
-        return np.concatenate([tips, lid + [0, -0.004, 0.004]])
+        return np.concatenate([tips, lid + np.array([0.0, -0.004, 0.004])])
 
 
 def _upper_arc(loop: np.ndarray, face: np.ndarray, outer: int, inner: int) -> np.ndarray:
@@ -144,7 +146,7 @@ def teeth(face: np.ndarray, upper: bool) -> Surface:
     rows, columns = 6, 41
     lips = face[list(INNER_LIP)].mean(axis=0)
     width, depth, height = (0.250, 0.30, 0.125) if upper else (0.215, 0.27, 0.105)
-    edge = lips[1] - (0.030 if upper else 0.022)
+    edge = lips[1] - (0.008 if upper else 0.030)  # lips cover the rest of them
     v, angle = np.meshgrid(np.linspace(0, 1, rows), np.radians(np.linspace(-80, 80, columns)), indexing="ij")
     x = width * np.sin(angle)
     y = edge + height * (1 - v) if upper else edge - height * v
@@ -154,7 +156,7 @@ def teeth(face: np.ndarray, upper: bool) -> Surface:
     tint = (0.30 + 0.70 * np.cos(angle) ** 1.5) * (0.94 + 0.06 * np.cos(6 * angle))
     texture = "upper_teeth" if upper else "lower_teeth"
     points = np.stack([x, y, z], -1).reshape(-1, 3)
-    tint = tint.reshape(-1, 1) * (1.0 if upper else 0.82)
+    tint = tint.reshape(-1, 1) * (0.84 if upper else 0.66)  # in the shadow of the lips
     return Surface(points, grid_triangles(rows, columns), grid_uv(rows, columns), texture, "teeth", tint * np.ones(3))
 
 

@@ -22,6 +22,7 @@ from datamodules.synthetic.speech import Speech, fit_length, speak
 from datamodules.synthetic.visemes import ARTICULATORS, TONGUE, articulate
 from face.camera import Camera
 from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, SIZE, TEXTURE, TRANSLATION
+from face.landmarks import INNER_LIP
 from face.morphable_model import MorphableModel, load_face_model
 from face.rasterizer import NumbaRasterizer
 from media.errors import InputError
@@ -31,6 +32,7 @@ from media.whole_file import whole_file
 
 FRAME_SIZE = 512  # pixels; ours: the face is about 200 wide, as in a web camera
 _MIN_SECONDS = 1.0
+_RELAXED_LIDS = 0.14  # ours: the face model was drawn with wide eyes
 _AHEAD = 4  # frames per worker that may wait to be written; bounds the memory
 
 
@@ -103,12 +105,14 @@ def perform(person: Person, model: MorphableModel, seconds: float) -> Performanc
         if name in ACTIONS:
             actions[:, ACTIONS.index(name)] = mouth[:, ARTICULATORS.index(name)]
     actions[:, ACTIONS.index("opening")] *= person.diction
-    actions[:, ACTIONS.index("lids")] = motion.lids
+    actions[:, ACTIONS.index("lids")] = _RELAXED_LIDS + (1 - _RELAXED_LIDS) * motion.lids
     actions[:, ACTIONS.index("brows")] = 0.5 * motion.brows
     actions[:, ACTIONS.index("smile")] = person.smile
+    solution = fit_actions(model)
+    actions[:, ACTIONS.index("opening")] -= _rest_opening(person, model, solution)
     chi = np.zeros((count, SIZE), np.float32)
     chi[:, IDENTITY] = person.identity
-    chi[:, EXPRESSION] = actions @ fit_actions(model)
+    chi[:, EXPRESSION] = actions @ solution
     chi[:, TEXTURE] = person.texture
     chi[:, ANGLES] = motion.angles
     chi[:, ILLUMINATION] = person.light.gamma
@@ -116,6 +120,17 @@ def perform(person: Person, model: MorphableModel, seconds: float) -> Performanc
         head_translation(person, angles, lean) for angles, lean in zip(motion.angles, motion.lean, strict=True)
     ]
     return Performance(speech, chi, motion, mouth)
+
+
+def _rest_opening(person: Person, model: MorphableModel, solution: np.ndarray) -> float:
+    """How much of the opening action this person's smiling lips are apart at rest: taken off, closed lips meet."""
+    upper, lower = (int(model.landmark_vertices[point]) for point in INNER_LIP)
+    identity = torch.from_numpy(person.identity.astype(np.float32))[None]
+    expression = np.stack([person.smile * solution[ACTIONS.index("smile")], solution[ACTIONS.index("opening")]])
+    faces = model.shape(identity.expand(2, -1), torch.from_numpy(expression.astype(np.float32)))
+    neutral = model.shape(identity, torch.zeros(1, expression.shape[1]))[0]
+    smiling, opened = (float(face[upper, 1] - face[lower, 1]) for face in faces)
+    return smiling / (opened - float(neutral[upper, 1] - neutral[lower, 1]))
 
 
 def render(scene: Scene, performance: Performance) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -152,7 +167,7 @@ def _draw(scene: Scene, performance: Performance, index: int, backdrop: np.ndarr
     posed, attributes = scene.pose(moment)
     projected = torch.from_numpy(Camera(SAMPLES * FRAME_SIZE).project(posed).astype(np.float32))
     fragments = NumbaRasterizer()(projected[None], torch.from_numpy(scene.triangles), SAMPLES * FRAME_SIZE)
-    frame = shade(fragments, scene.triangles, scene.materials, attributes, scene.atlas, scene.person.light, backdrop)
+    frame = shade(fragments, scene.triangles, scene.surfaces, attributes, scene.atlas, scene.person.light, backdrop)
     return frame, scene.true_landmarks(posed, Camera(FRAME_SIZE)).astype(np.float32)
 
 

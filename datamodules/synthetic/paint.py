@@ -190,9 +190,10 @@ def _brows(image: np.ndarray, marks: np.ndarray, looks: Complexion, rng: np.rand
 
 
 def paint_strands(rng: np.random.Generator) -> np.ndarray:
-    """Hair from root (top) to tip (bottom), (512, 512, 3), about 1 on average."""
-    fine = gaussian_filter(rng.standard_normal((TILE, TILE)), (55, 0.9), mode=("nearest", "wrap"))
-    broad = gaussian_filter(rng.standard_normal((TILE, TILE)), (90, 5), mode=("nearest", "wrap"))
+    """Hair from root (top) to tip (bottom), (512, 128, 3), about 0.6 on average."""
+    shape = TILE, TILE // 4  # as wide as it is seen: finer strands would flicker
+    fine = gaussian_filter(rng.standard_normal(shape), (55, 0.8), mode="nearest")
+    broad = gaussian_filter(rng.standard_normal(shape), (90, 3), mode="nearest")
     value = np.clip(0.80 + 0.16 * fine / fine.std() + 0.11 * broad / broad.std(), 0.3, 1.3) / 1.3
     return np.repeat(value[..., None], 3, 2).astype(np.float32)
 

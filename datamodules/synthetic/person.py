@@ -97,9 +97,9 @@ def draw_person(seed: int) -> Person:
         complexion=Complexion(
             brows=0.75 * hair,
             brow_strength=rng.uniform(0.65, 0.85) if feminine else rng.uniform(0.85, 1.0),
-            lips=np.array([0.98, 0.60, 0.62]) if feminine else np.array([0.95, 0.74, 0.72]),
+            lips=np.array([0.93, 0.66, 0.70]) if feminine else np.array([0.92, 0.78, 0.78]),
             freckles=int(rng.choice([0, 25, 120])),
-            blush=rng.uniform(0.5, 1.0) if feminine else rng.uniform(0.2, 0.6),
+            blush=rng.uniform(0.4, 0.8) if feminine else rng.uniform(0.2, 0.5),
             liner=0.75 if feminine else 0.50,
         ),
         iris=_IRISES[rng.integers(len(_IRISES))],
@@ -120,9 +120,9 @@ def _portrait_light(rng: np.random.Generator) -> Light:
     """A large warm key light from above on one side, a cool fill from the other, a little from behind."""
     side = float(rng.choice([-1.0, 1.0]))
     return fit_light(
-        np.array([0.34, 0.35, 0.38]),
+        np.array([0.38, 0.37, 0.37]),
         [
-            ((side * 0.60, 0.55, 0.80), (0.66, 0.61, 0.55), 0.25),
+            ((side * 0.60, 0.55, 0.80), (0.80, 0.72, 0.63), 0.25),
             ((-side * 0.90, 0.10, 0.50), (0.16, 0.18, 0.22), 0.5),
             ((-side * 0.50, 0.50, -0.75), (0.22, 0.23, 0.25), 0.0),
         ],

@@ -4,7 +4,7 @@ Everything stands in the space of the face model. The face follows its coefficie
 follow the head; lower teeth and tongue also the jaw; the neck bends between head and body; clothes follow the body.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -63,7 +63,7 @@ class Scene:
 
     Attributes:
         triangles: int64 (F, 3) of all surfaces.
-        materials: int64 (F,).
+        surfaces: int64 (F, 2) number of the surface each belongs to, and its material.
         atlas: Textures.
         neutral: (V, 3) the person's face at rest.
     """
@@ -127,8 +127,6 @@ class Scene:
     def _join(self, person: Person) -> None:
         """Lay all surfaces into common arrays; remember what moves."""
         neutral = self.neutral
-        count = len(self._eyes[0].fan.loop)
-        flat = np.zeros((2, 0))
         surfaces = [self._head]
         for eye in self._eyes:
             vertices, _, uv = eye.surface(neutral, np.zeros(2))
@@ -143,10 +141,11 @@ class Scene:
         shade = np.repeat(eyes_and_mouth.cavity_shade(), len(self._mouth.loop))[:, None] * [0.50, 0.20, 0.20]
         surfaces.append(Surface(inside, self._mouth.triangles, np.zeros((len(inside), 2)), "pores", "dark", shade))
         surfaces += self._jaw + self._fixed + self._body
-        del count, flat
         offsets = np.cumsum([0] + [len(surface.vertices) for surface in surfaces])
         self.triangles = np.concatenate([s.triangles + o for s, o in zip(surfaces, offsets[:-1], strict=True)])
-        self.materials = np.concatenate([np.full(len(s.triangles), MATERIAL_INDEX[s.material]) for s in surfaces])
+        self.surfaces = np.concatenate(
+            [np.tile([k, MATERIAL_INDEX[s.material]], (len(s.triangles), 1)) for k, s in enumerate(surfaces)]
+        )
         self._mark_lips()
         self._texture = np.concatenate([self.atlas.locate(s.texture, s.uv) for s in surfaces])
         self._tint = np.concatenate([s.tint for s in surfaces])
@@ -164,8 +163,7 @@ class Scene:
             crosses = (y0 > middle[:, 1]) != (y1 > middle[:, 1])
             with np.errstate(divide="ignore", invalid="ignore"):
                 inside ^= crosses & (middle[:, 0] < (x1 - x0) * (middle[:, 1] - y0) / (y1 - y0) + x0)
-        inside &= np.arange(len(faces)) < len(faces)
-        self.materials[: len(faces)][inside] = MATERIAL_INDEX["lips"]
+        self.surfaces[: len(faces), 1][inside] = MATERIAL_INDEX["lips"]
 
     def face(self, expression: np.ndarray) -> np.ndarray:
         """(V, 3) vertices of the face in head space."""
@@ -260,6 +258,3 @@ def _inward(faces: np.ndarray, vertices: np.ndarray, vertex: int, centre: np.nda
 
 def _about_waist(points: np.ndarray, turn: np.ndarray) -> np.ndarray:
     return (points - _WAIST) @ turn + _WAIST
-
-
-__all__ = ["Pose", "Scene", "head_translation", "replace"]

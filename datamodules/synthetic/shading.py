@@ -16,6 +16,8 @@ from face.illumination import AMBIENT_OFFSET, sh_basis
 from face.rasterizer import Fragments
 
 SAMPLES = 2  # per pixel side
+_VALUES = 11  # normal 3, texture place 2, tint 3, tangent 3
+_DONE = -2  # mark of a sample that is coloured already
 
 
 @dataclass(frozen=True)
@@ -24,27 +26,27 @@ class Material:
 
     Attributes:
         gloss: Strength of the highlight.
-        sharpness: Exponent of the highlight.
+        sharpness: Exponent of the highlight, as a power of two.
         strands: Whether the highlight is that of hair (Kajiya and Kay 1989).
         glow: Share of the irradiance replaced by its mean: light that scatters inside (teeth, eyes).
     """
 
     gloss: float
-    sharpness: float
+    sharpness: int
     strands: bool = False
     glow: float = 0.0
 
 
 MATERIALS: dict[str, Material] = {
-    "face": Material(0.055, 14.0),
-    "skin": Material(0.045, 12.0),
-    "lips": Material(0.16, 28.0),
-    "eye": Material(0.90, 350.0, glow=0.35),
-    "teeth": Material(0.25, 40.0, glow=0.5),
-    "wet": Material(0.22, 30.0, glow=0.2),
-    "hair": Material(0.42, 26.0, strands=True),
-    "cloth": Material(0.0, 1.0),
-    "dark": Material(0.0, 1.0),
+    "face": Material(0.055, 4),
+    "skin": Material(0.045, 4),
+    "lips": Material(0.16, 5),
+    "eye": Material(0.90, 8, glow=0.35),
+    "teeth": Material(0.20, 5, glow=0.5),
+    "wet": Material(0.22, 5, glow=0.2),
+    "hair": Material(0.42, 5, strands=True),
+    "cloth": Material(0.0, 0),
+    "dark": Material(0.0, 0),
 }
 MATERIAL_INDEX = {name: k for k, name in enumerate(MATERIALS)}
 _TABLE = np.array([[m.gloss, m.sharpness, m.strands, m.glow] for m in MATERIALS.values()])
@@ -148,7 +150,7 @@ class Attributes:
 def shade(
     fragments: Fragments,
     triangles: np.ndarray,
-    materials: np.ndarray,
+    surfaces: np.ndarray,
     attributes: Attributes,
     atlas: Atlas,
     light: Light,
@@ -159,7 +161,7 @@ def shade(
     Args:
         fragments: Of a batch of one, at twice the size of the picture.
         triangles: int64 (F, 3).
-        materials: int64 (F,) index into `MATERIALS`.
+        surfaces: int64 (F, 2) number of the surface (samples of one surface are averaged), index into `MATERIALS`.
         attributes: Of the vertices.
         atlas: Textures.
         light: Light.
@@ -174,17 +176,23 @@ def shade(
         fragments.triangle[0].numpy(),
         fragments.barycentric[0].numpy(),
         triangles,
-        materials,
+        surfaces,
         packed.astype(np.float32),
         _TABLE,
         atlas.pixels,
         _polynomial(light.harmonics()),
-        light.lamps,
+        _halfway(light.lamps),
         light.colours,
         backdrop,
         image,
     )
     return image
+
+
+def _halfway(lamps: np.ndarray) -> np.ndarray:
+    """Directions (L, 3) halfway between lamps and camera: a surface that faces there shines."""
+    halfway = lamps + np.array([0.0, 0.0, 1.0])
+    return halfway / np.linalg.norm(halfway, axis=1, keepdims=True)
 
 
 def _polynomial(harmonics: np.ndarray) -> np.ndarray:
@@ -203,7 +211,7 @@ def _shade(
     triangle: np.ndarray,
     barycentric: np.ndarray,
     triangles: np.ndarray,
-    materials: np.ndarray,
+    surfaces: np.ndarray,
     vertices: np.ndarray,
     table: np.ndarray,
     atlas: np.ndarray,
@@ -213,77 +221,88 @@ def _shade(
     backdrop: np.ndarray,
     image: np.ndarray,
 ) -> None:
-    """One pixel after the other; each of its four samples by itself."""
+    """One pixel after the other: its samples that see the same surface are averaged, then coloured once."""
     height, width = image.shape[:2]
-    values = np.empty(11)
-    colour = np.empty(3)
-    lit = np.empty(3)
+    count = SAMPLES * SAMPLES
+    values, colour, pixel = np.empty(_VALUES), np.empty(3), np.empty(3)
+    seen = np.empty(count, np.int64)
     for row in range(height):
         for column in range(width):
-            red = green = blue = 0.0
-            for sample in range(SAMPLES * SAMPLES):
-                i, j = row * SAMPLES + sample // SAMPLES, column * SAMPLES + sample % SAMPLES
-                face = triangle[i, j]
-                if face < 0:
-                    red += backdrop[row, column, 0]
-                    green += backdrop[row, column, 1]
-                    blue += backdrop[row, column, 2]
+            pixel[:] = 0.0
+            for s in range(count):
+                seen[s] = triangle[row * SAMPLES + s // SAMPLES, column * SAMPLES + s % SAMPLES]
+            for s in range(count):
+                if seen[s] == _DONE:
                     continue
-                a, b, c = triangles[face, 0], triangles[face, 1], triangles[face, 2]
-                wa, wb, wc = barycentric[i, j, 0], barycentric[i, j, 1], barycentric[i, j, 2]
-                for k in range(11):
-                    values[k] = wa * vertices[a, k] + wb * vertices[b, k] + wc * vertices[c, k]
-                size = np.sqrt(values[0] ** 2 + values[1] ** 2 + values[2] ** 2) + 1e-9
-                x, y, z = values[0] / size, values[1] / size, values[2] / size
-                material = materials[face]
-                # Texture, bilinear.
-                left = min(max(int(values[3]), 0), atlas.shape[1] - 2)
-                top = min(max(int(values[4]), 0), atlas.shape[0] - 2)
-                dx, dy = values[3] - left, values[4] - top
-                glow = table[material, 3]
+                if seen[s] < 0:
+                    for k in range(3):
+                        pixel[k] += backdrop[row, column, k]
+                    continue
+                surface = surfaces[seen[s], 0]
+                values[:] = 0.0
+                same = 0
+                for t in range(s, count):
+                    face = seen[t]
+                    if face < 0 or surfaces[face, 0] != surface:
+                        continue
+                    material = surfaces[face, 1]
+                    weights = barycentric[row * SAMPLES + t // SAMPLES, column * SAMPLES + t % SAMPLES]
+                    for corner in range(3):
+                        vertex = triangles[face, corner]
+                        for k in range(_VALUES):
+                            values[k] += weights[corner] * vertices[vertex, k]
+                    seen[t] = _DONE
+                    same += 1
+                values /= same
+                _colour(values, table[material], atlas, light, lamps, lamp_colours, colour)
                 for k in range(3):
-                    upper = atlas[top, left, k] * (1 - dx) + atlas[top, left + 1, k] * dx
-                    lower = atlas[top + 1, left, k] * (1 - dx) + atlas[top + 1, left + 1, k] * dx
-                    irradiance = (
-                        light[0, k]
-                        + light[1, k] * x
-                        + light[2, k] * y
-                        + light[3, k] * z
-                        + light[4, k] * x * x
-                        + light[5, k] * y * y
-                        + light[6, k] * z * z
-                        + light[7, k] * x * y
-                        + light[8, k] * y * z
-                        + light[9, k] * x * z
-                    )
-                    facing = light[0, k] + light[3, k] + light[6, k]  # on a surface that looks at the camera
-                    lit[k] = max((1 - glow) * irradiance + glow * facing, 0.0)
-                    colour[k] = (upper * (1 - dy) + lower * dy) * values[5 + k] * lit[k]
-                gloss = table[material, 0]
-                if gloss > 0:
-                    dim = (values[5] + values[6] + values[7]) / 3  # hollows have no highlights
-                    if table[material, 2] > 0:
-                        dim = 0.15 + 0.85 * (upper * (1 - dy) + lower * dy)  # thick strands catch more
-                    for lamp in range(lamps.shape[0]):
-                        hx, hy, hz = lamps[lamp, 0], lamps[lamp, 1], lamps[lamp, 2] + 1.0
-                        length = np.sqrt(hx * hx + hy * hy + hz * hz)
-                        hx, hy, hz = hx / length, hy / length, hz / length
-                        if table[material, 2] > 0:
-                            tx, ty, tz = values[8], values[9], values[10]
-                            across = np.sqrt(tx * tx + ty * ty + tz * tz) + 1e-9
-                            cosine = (tx * hx + ty * hy + tz * hz) / across
-                            facing_lamp = max(0.0, 0.35 + 0.65 * (x * hx + y * hy + z * hz))
-                            base = np.sqrt(max(0.0, 1 - cosine * cosine)) * facing_lamp**0.1
-                            strength = gloss * base ** table[material, 1] * facing_lamp * dim * dim
-                        else:
-                            base = max(0.0, x * hx + y * hy + z * hz)
-                            strength = gloss * base ** table[material, 1] * dim
-                        for k in range(3):
-                            colour[k] += strength * lamp_colours[lamp, k]
-                red += min(max(colour[0], 0.0), 1.0)
-                green += min(max(colour[1], 0.0), 1.0)
-                blue += min(max(colour[2], 0.0), 1.0)
-            scale = 255.0 / (SAMPLES * SAMPLES)
-            image[row, column, 0] = np.uint8(red * scale + 0.5)
-            image[row, column, 1] = np.uint8(green * scale + 0.5)
-            image[row, column, 2] = np.uint8(blue * scale + 0.5)
+                    pixel[k] += same * min(max(colour[k], 0.0), 1.0)
+            for k in range(3):
+                image[row, column, k] = np.uint8(pixel[k] * (255.0 / count) + 0.5)
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _colour(
+    values: np.ndarray,
+    material: np.ndarray,
+    atlas: np.ndarray,
+    light: np.ndarray,
+    lamps: np.ndarray,
+    lamp_colours: np.ndarray,
+    colour: np.ndarray,
+) -> None:
+    """Colour of one interpolated point, into `colour`."""
+    size = np.sqrt(values[0] ** 2 + values[1] ** 2 + values[2] ** 2) + 1e-9
+    x, y, z = values[0] / size, values[1] / size, values[2] / size
+    gloss, glow, strands = material[0], material[3], material[2] > 0
+    left, top = min(max(int(values[3]), 0), atlas.shape[1] - 2), min(max(int(values[4]), 0), atlas.shape[0] - 2)
+    dx, dy = values[3] - left, values[4] - top
+    brightness = 0.0
+    for k in range(3):
+        upper = atlas[top, left, k] * (1 - dx) + atlas[top, left + 1, k] * dx
+        lower = atlas[top + 1, left, k] * (1 - dx) + atlas[top + 1, left + 1, k] * dx
+        texture = upper * (1 - dy) + lower * dy
+        flat = light[0, k] + light[3, k] + light[6, k]  # on a surface that looks at the camera
+        lit = light[0, k] + x * (light[1, k] + light[4, k] * x + light[7, k] * y + light[9, k] * z)
+        lit += y * (light[2, k] + light[5, k] * y + light[8, k] * z) + z * (light[3, k] + light[6, k] * z)
+        colour[k] = texture * values[5 + k] * max((1 - glow) * lit + glow * flat, 0.0)
+        brightness += (texture if strands else values[5 + k]) / 3
+    if gloss == 0:
+        return
+    # Hollows have no highlights, thick strands catch more than the gaps between them.
+    gloss *= brightness * brightness if strands else brightness
+    for lamp in range(lamps.shape[0]):
+        hx, hy, hz = lamps[lamp, 0], lamps[lamp, 1], lamps[lamp, 2]
+        base = x * hx + y * hy + z * hz
+        if strands:
+            across = values[8] ** 2 + values[9] ** 2 + values[10] ** 2 + 1e-9
+            cosine = values[8] * hx + values[9] * hy + values[10] * hz
+            facing = max(0.0, 0.35 + 0.65 * base)
+            base, strength = np.sqrt(max(0.0, 1 - cosine * cosine / across)), gloss * facing
+        else:
+            strength = gloss
+        base = max(base, 0.0)
+        for _ in range(int(material[1])):
+            base *= base
+        for k in range(3):
+            colour[k] += strength * base * lamp_colours[lamp, k]

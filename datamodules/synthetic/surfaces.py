@@ -6,6 +6,7 @@ counter-clockwise seen from outside, as the rasteriser wants them.
 
 from dataclasses import dataclass, field, replace
 
+import numba
 import numpy as np
 
 
@@ -82,9 +83,22 @@ def smoothstep(value: np.ndarray, low: float, high: float) -> np.ndarray:
 
 def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Unit normals, (V, 3): the mean of the adjacent triangles' normals, weighted by area."""
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    faces = np.cross(b - a, c - a)
-    total = np.stack(
-        [np.bincount(triangles.ravel(), np.repeat(faces[:, k], 3), minlength=len(vertices)) for k in range(3)], -1
-    )
-    return total / np.maximum(np.linalg.norm(total, axis=-1, keepdims=True), 1e-12)
+    return _vertex_normals(np.ascontiguousarray(vertices, np.float64), np.ascontiguousarray(triangles, np.int64))
+
+
+@numba.njit(nogil=True, cache=True)
+def _vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    normals = np.zeros_like(vertices)
+    for face in range(triangles.shape[0]):
+        a, b, c = vertices[triangles[face, 0]], vertices[triangles[face, 1]], vertices[triangles[face, 2]]
+        ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
+        vx, vy, vz = c[0] - a[0], c[1] - a[1], c[2] - a[2]
+        for corner in range(3):
+            normal = normals[triangles[face, corner]]
+            normal[0] += uy * vz - uz * vy
+            normal[1] += uz * vx - ux * vz
+            normal[2] += ux * vy - uy * vx
+    for vertex in range(vertices.shape[0]):
+        x, y, z = normals[vertex]
+        normals[vertex] /= max(np.sqrt(x * x + y * y + z * z), 1e-12)
+    return normals
