@@ -1,0 +1,249 @@
+"""Stage 1: from sound to expression and head pose (paper, 3.2; Eq. 1-2)."""
+
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from evaluation.lip_sync import mouth_correlation
+from lightning_modules.averaging import averaged_copy, follow
+from lightning_modules.losses import continuity, weighted_sum
+from lightning_modules.networks.recurrent_mapping import RecurrentMapping, State
+
+EXPRESSION_SIZE, POSE_SIZE, MFCC_SIZE = 64, 6, 12
+Array = np.ndarray | Tensor
+LOSS_WEIGHTS = {
+    "expression": 1.0,
+    "pose": 0.2,  # paper, 4.1: λ1
+    "continuity": 0.01,  # paper, 4.1: λ2
+    "expression_continuity": 0.0,  # not in the paper; original code: 1e-4
+}
+
+
+class Audio2PoseLSTM(pl.LightningModule):
+    """Encoder E and LSTM R of Eq. 1: MFCC windows to expression β and head pose p.
+
+    The network's outputs are in the units of the loss: β = expression_mean + y / expression_scale and
+    p = pose_mean + y * pose_scale, so that it starts at the person's mean face and every unit of error counts alike.
+
+    Batches are dicts of `mfcc` (B, T, 28, 12), `expression` (B, T, 64), `pose` (B, T, 6). Everything is computed in
+    fp32 whatever the Trainer's precision: the network is small, and errors of a state add up over an utterance.
+
+    Args:
+        expression_scale: (64,) s_k, by which the error of β_k is multiplied: RMS movement of the vertices per unit of
+            β_k, normalised so that the training targets have mean variance 1. Above 0.
+        expression_mean: (64,) of the training part.
+        pose_scale: (6,) standard deviation of the training part, by which the error is divided. Above 0.
+        pose_mean: (6,) of the training part.
+        mouth_opening: (64,) linear map from β to the opening of the mouth, for the validation.
+        mfcc_mean: (12,) of the training part.
+        mfcc_std: (12,) of the training part. Above 0.
+        encoder: `compact` or `wide` (original code).
+        encoder_channels: Width of the encoder's first convolution.
+        feature_size: Numbers of the encoder's feature.
+        hidden_size: Of the LSTM.
+        layers: Of the LSTM.
+        dropout: In the encoder, and between LSTM layers.
+        normalisation: `group`, or `batch` as in the original code, which refuses to train in several processes.
+        mfcc_noise: Deviation of the noise added to every normalised MFCC in training.
+        mfcc_shift: Deviation of an offset added to each normalised coefficient, constant in a sample: another
+            microphone, another voice.
+        loss_weights: Factors of `expression`, `pose`, `continuity`, `expression_continuity`.
+        learning_rate: Of AdamW.
+        betas: Of AdamW.
+        weight_decay: Of AdamW; 0 is Adam.
+        gradient_clip: Largest norm of the gradient; 0 for none.
+        average_decay: Share that stays of the running average of weights which is used at test; 0 for none.
+
+    Raises:
+        ValueError: An array of another shape, a scale that is not above 0, an unknown choice.
+    """
+
+    person_buffers = (
+        "expression_scale",
+        "expression_mean",
+        "pose_scale",
+        "pose_mean",
+        "mouth_opening",
+        "mfcc_mean",
+        "mfcc_std",
+    )
+    expression_scale: Tensor
+    expression_mean: Tensor
+    pose_scale: Tensor
+    pose_mean: Tensor
+    mouth_opening: Tensor
+    mfcc_mean: Tensor
+    mfcc_std: Tensor
+    steps: Tensor
+
+    def __init__(
+        self,
+        expression_scale: Array,
+        expression_mean: Array,
+        pose_scale: Array,
+        pose_mean: Array,
+        mouth_opening: Array,
+        mfcc_mean: Array,
+        mfcc_std: Array,
+        *,
+        encoder: str = "compact",
+        encoder_channels: int = 32,
+        feature_size: int = 128,
+        hidden_size: int = 128,
+        layers: int = 1,
+        dropout: float = 0.3,
+        normalisation: str = "group",
+        mfcc_noise: float = 0.0,
+        mfcc_shift: float = 0.0,
+        loss_weights: dict[str, float] = LOSS_WEIGHTS,
+        learning_rate: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 1e-2,
+        gradient_clip: float = 1.0,
+        average_decay: float = 0.98,
+    ):
+        super().__init__()
+        self.save_hyperparameters(ignore=self.person_buffers, logger=False)
+        arrays = (expression_scale, expression_mean, pose_scale, pose_mean, mouth_opening, mfcc_mean, mfcc_std)
+        for name, array in zip(self.person_buffers, arrays, strict=True):
+            tensor = _checked(name, array)
+            self.register_buffer(name, tensor)
+            self.hparams[name] = tensor.clone()  # so that a checkpoint loads without the arrays at hand
+        self.network = RecurrentMapping(
+            EXPRESSION_SIZE + POSE_SIZE,
+            encoder=encoder,
+            encoder_channels=encoder_channels,
+            feature_size=feature_size,
+            hidden_size=hidden_size,
+            layers=layers,
+            dropout=dropout,
+            normalisation=normalisation,
+        )
+        self.average = averaged_copy(self.network) if average_decay else None
+        self.normalisation, self.mfcc_noise, self.mfcc_shift = normalisation, mfcc_noise, mfcc_shift
+        self.loss_weights = dict(loss_weights)
+        self.learning_rate, self.betas, self.weight_decay = learning_rate, (betas[0], betas[1]), weight_decay
+        self.gradient_clip, self.average_decay = gradient_clip, average_decay
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def setup(self, stage: str) -> None:
+        """Refuse what several processes would compute differently.
+
+        Raises:
+            ValueError: BatchNorm in several processes.
+        """
+        if self.normalisation == "batch" and self.trainer.world_size > 1:
+            raise ValueError("normalisation=batch differs from process to process: train in one, or use group")
+
+    def forward(self, mfcc: Tensor, state: State | None = None) -> tuple[Tensor, Tensor, State]:
+        """Speech to motion; a long utterance may come in pieces, each with the state the last one returned.
+
+        Args:
+            mfcc: (B, T, 28, 12) windows, not normalised.
+            state: Of the LSTM before the first frame; None at the start of an utterance.
+
+        Returns:
+            Expression (B, T, 64), pose (B, T, 6) [angles in radians, translation in decimetres], and the state after
+            the last frame.
+        """
+        with torch.autocast(mfcc.device.type, enabled=False):
+            network = self.network if self.training or self.average is None else self.average
+            outputs, state = network((mfcc.float() - self.mfcc_mean) / self.mfcc_std, state)
+            expression, pose = outputs.split([EXPRESSION_SIZE, POSE_SIZE], dim=-1)
+            expression = self.expression_mean + expression / self.expression_scale
+            return expression, self.pose_mean + pose * self.pose_scale, state
+
+    def losses(self, expression: Tensor, pose: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The terms of Eq. 2, in scaled units.
+
+        Args:
+            expression: (B, T, 64) predicted.
+            pose: (B, T, 6) predicted.
+            batch: With the true `expression` and `pose`.
+        """
+        scaled = expression * self.expression_scale
+        motion = pose / self.pose_scale
+        return {
+            "expression": (scaled - batch["expression"] * self.expression_scale).square().mean(),
+            "pose": (motion - batch["pose"] / self.pose_scale).square().mean(),
+            "continuity": continuity(motion),
+            "expression_continuity": continuity(scaled),
+        }
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """One step of Eq. 2 on stretches of speech, each from a zero state."""
+        expression, pose, _ = self(self._augment(batch["mfcc"]))
+        losses = self.losses(expression, pose, batch)
+        loss = weighted_sum(losses, self.loss_weights)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(pose))
+        self.log_dict({f"train/{name}": value for name, value in losses.items()}, batch_size=len(pose))
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Judge whole utterances by what a constant mouth would fail.
+
+        Logs the correlation of mouth openings; the same with the sound rolled by half its length, which has to be
+        near 0; the predicted share of the true variance of expression (scaled); and the loss.
+        """
+        expression, pose, _ = self(batch["mfcc"])
+        rolled, _, _ = self(batch["mfcc"].roll(batch["mfcc"].shape[1] // 2, dims=1))
+        predicted, true = expression * self.expression_scale, batch["expression"] * self.expression_scale
+        values = {
+            "val/loss": weighted_sum(self.losses(expression, pose, batch), self.loss_weights),
+            "val/mouth_correlation": self._mouth_correlation(expression, batch["expression"]),
+            "val/mouth_correlation_rolled": self._mouth_correlation(rolled, batch["expression"]),
+            "val/expression_variance_ratio": _movement(predicted) / _movement(true).clamp_min(1e-12),
+        }
+        self.log_dict(values, batch_size=len(pose), sync_dist=True)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW over the network."""
+        return torch.optim.AdamW(
+            self.network.parameters(), self.learning_rate, betas=self.betas, weight_decay=self.weight_decay
+        )
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm to `gradient_clip`, unless the Trainer was given a value of its own."""
+        value = gradient_clip_val or self.gradient_clip
+        if value:
+            self.clip_gradients(optimizer, value, gradient_clip_algorithm or "norm")
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Move the average of the weights."""
+        if self.average is not None:
+            follow(self.average, self.network, self.average_decay, int(self.steps))
+        self.steps += 1
+
+    def _augment(self, mfcc: Tensor) -> Tensor:
+        if self.mfcc_noise:
+            mfcc = mfcc + self.mfcc_noise * self.mfcc_std * torch.randn_like(mfcc)
+        if self.mfcc_shift:
+            mfcc = mfcc + self.mfcc_shift * self.mfcc_std * torch.randn_like(mfcc[:, :1, :1])
+        return mfcc
+
+    def _mouth_correlation(self, expression: Tensor, true: Tensor) -> Tensor:
+        openings = zip(expression @ self.mouth_opening, true @ self.mouth_opening, strict=True)
+        return torch.stack([mouth_correlation(mine, theirs) for mine, theirs in openings]).mean()
+
+
+def _movement(sequence: Tensor) -> Tensor:
+    """Variance over time of (B, T, D), summed over dimensions, mean over the batch."""
+    return sequence.var(dim=1, correction=0).sum(-1).mean()
+
+
+def _checked(name: str, array: Array) -> Tensor:
+    tensor = torch.as_tensor(array).detach().to(torch.float32, copy=True)
+    expected = MFCC_SIZE if name.startswith("mfcc") else POSE_SIZE if name.startswith("pose") else EXPRESSION_SIZE
+    if tensor.shape != (expected,):
+        raise ValueError(f"Audio2PoseLSTM: {name} should have shape ({expected},), got {tuple(tensor.shape)}")
+    if name in ("expression_scale", "pose_scale", "mfcc_std") and not (tensor > 0).all():
+        raise ValueError(f"Audio2PoseLSTM: {name} has to be above 0 everywhere, its least is {tensor.min():g}")
+    return tensor
