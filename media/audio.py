@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 
 import av
@@ -106,8 +107,10 @@ def write_wav(path: str | Path, samples: np.ndarray) -> None:
         InputError: If the samples are no finite signal or the file cannot be written.
     """
     samples = checked_samples(samples, f"the sound for {path}")
-    with whole_file(path) as temporary, open(temporary, "wb") as file:
-        soundfile.write(file, samples, SAMPLE_RATE, subtype="PCM_16", format="WAV")
+    file = BytesIO()  # soundfile itself dies of a full disk
+    soundfile.write(file, samples, SAMPLE_RATE, subtype="PCM_16", format="WAV")
+    with whole_file(path) as temporary:
+        temporary.write_bytes(file.getbuffer())
 
 
 def mfcc(samples: np.ndarray) -> np.ndarray:

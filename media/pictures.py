@@ -13,6 +13,9 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from media.container import LONGEST_GAP, open_container, seconds, video_stream
 from media.errors import InputError
 
+# Ours: how much of the declared length may lack before it is worth a word; sound tracks are often a little longer.
+_MISSING = 1  # seconds
+
 
 def picture_track(container: InputContainer, path: str | Path) -> av.VideoStream:
     """The picture track of a recording, set to decode on all cores.
@@ -125,8 +128,26 @@ def pictures(
             if last is None or time > last:
                 last = time
                 yield time, picture
-    if damaged and last is not None:
+    if last is None:
+        return
+    declared = declared_end(container, stream)
+    if declared - last > _MISSING:
+        warnings.warn(
+            f"{path}: its pictures end at {float(last):.2f} s, though it declares {float(declared):.2f} s; "
+            "it was cut off or is damaged there.",
+            stacklevel=2,
+        )
+    if damaged:
         where = "from its start on" if damaged[0] is None else f"from {float(damaged[0]):.2f} s on"
         warnings.warn(
             f"{path}: {len(damaged)} damaged places {where}; the last good picture stays there.", stacklevel=2
         )
+
+
+def declared_end(container: InputContainer, stream: av.VideoStream) -> Fraction:
+    """Time stamp in seconds at which the pictures end, as the file says; 0 if it does not."""
+    if stream.duration is not None and stream.time_base is not None:
+        return ((stream.start_time or 0) + stream.duration) * stream.time_base
+    if container.duration is not None:
+        return Fraction((container.start_time or 0) + container.duration, av.time_base)
+    return Fraction(0)

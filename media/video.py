@@ -14,7 +14,7 @@ from av.sidedata.sidedata import SideData
 
 from media.container import open_container, reason
 from media.errors import InputError
-from media.pictures import RgbConverter, first_picture, picture_step, picture_track, pictures
+from media.pictures import RgbConverter, declared_end, first_picture, picture_step, picture_track, pictures
 from media.video_writer import FPS, VideoWriter
 
 __all__ = ["FPS", "VideoInfo", "VideoWriter", "probe", "read_frames", "sha256", "stream_frames"]
@@ -118,16 +118,11 @@ def probe(path: str | Path) -> VideoInfo:
         first, picture = first_picture(pictures(container, stream, path), path)
         view = _View.of(picture, stream)
         has_audio = bool(container.streams.audio)
-        if stream.duration and stream.time_base:
-            # Relative to the start of the stream, which is the first picture in all but broken files.
-            duration = float(stream.duration * stream.time_base)
-        elif container.duration:
-            duration = float(
-                Fraction(container.duration, av.time_base) - first + Fraction(container.start_time or 0, av.time_base)
-            )
-        else:
-            ends = (p.pts + (p.duration or 0) for p in container.demux(stream) if p.pts is not None)
-            duration = float(max(ends, default=0) * Fraction(stream.time_base or 0) - first)
+        end = declared_end(container, stream)
+        if not end:  # raw streams: from the last packet, without decoding
+            ends = (packet.pts + (packet.duration or 0) for packet in container.demux(stream) if packet.pts is not None)
+            end = max(ends, default=0) * Fraction(stream.time_base or 0)
+        duration = float(end - first)
     width, height = (view.height, view.width) if view.transposed else (view.width, view.height)
     return VideoInfo(Path(path), width, height, fps, duration, view.rotation, has_audio, stream.codec_context.name)
 

@@ -4,7 +4,7 @@ from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import cast
+from typing import BinaryIO, cast
 
 import av
 import numpy as np
@@ -70,9 +70,9 @@ class VideoWriter:
     def __enter__(self) -> "VideoWriter":
         with ExitStack() as stack:
             temporary = stack.enter_context(whole_file(self._path))
-            # A file object and not its name: FFmpeg's own files lose the error of a full disk on closing.
-            file = stack.enter_context(open(temporary, "wb"))
-            self._container = av.open(file, "w", format=self._format)
+            self._file = _File(stack.enter_context(open(temporary, "wb")))
+            self._container = av.open(self._file, "w", format=self._format)
+            stack.callback(self._give_up)
             self._add_streams()
             self._open = stack.pop_all()
         return self
@@ -81,8 +81,6 @@ class VideoWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            with suppress(av.FFmpegError, OSError):
-                self._container.close()
             self._open.__exit__(kind, error, trace)
             return
         with self._open:
@@ -92,6 +90,13 @@ class VideoWriter:
             self._container.mux(self._video.encode(None))
             if self._audio is not None:
                 self._container.mux(self._sound.encode(None))
+            self._container.close()
+            self._file.check()
+
+    def _give_up(self) -> None:
+        """Let FFmpeg close without writing; nothing is left to do after a regular end."""
+        self._file.given_up = True
+        with suppress(av.FFmpegError):
             self._container.close()
 
     def _add_streams(self) -> None:
@@ -136,6 +141,7 @@ class VideoWriter:
         self._container.mux(self._video.encode(picture))
         self._frames += 1
         self._write_sound(whole_only=True)
+        self._file.check()
 
     def _write_sound(self, whole_only: bool) -> None:
         """Encode the sound up to the end of the last frame, in whole AAC frames until the end."""
@@ -149,3 +155,25 @@ class VideoWriter:
             sound.pts = self._samples
             self._container.mux(self._sound.encode(sound))
             self._samples += len(chunk)
+
+
+class _File:
+    """A file that keeps its first error for us, as FFmpeg and PyAV lose some, and swallows what follows it."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self.given_up = False
+        self.error: OSError | None = None
+        self.seek, self.tell = file.seek, file.tell
+
+    def write(self, data: bytes) -> int:
+        if not self.given_up:
+            try:
+                return self._file.write(data)
+            except OSError as error:
+                self.error, self.given_up = error, True
+        return len(data)
+
+    def check(self) -> None:
+        if self.error is not None:
+            raise self.error
