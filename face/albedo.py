@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from scipy import sparse
+from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
 from face.appearance import observe, spread
@@ -17,9 +19,8 @@ from face.rendering import Renderer
 
 _FRAMES = 300  # ours: 12 s; an even choice of a longer video
 _ROUNDS = 3  # ours: of re-weighting
-# ours: what is not observed weighs as much as this share of a full view in every frame, so that seen and unseen parts
-# blend without a seam.
-_UNSEEN = 0.02
+# ours, in units of a full view in every frame: faces are not quite symmetric; neighbours decide only what views do not
+_MIRRORED, _SMOOTH = 0.01, 0.002
 _ANGLE_UNIT = 0.1  # radians, ours: six degrees off the front count as much as one standard deviation of expression
 
 
@@ -124,12 +125,31 @@ def _average(colours: torch.Tensor, light: torch.Tensor, weights: torch.Tensor) 
 def _completed(
     albedo: torch.Tensor, total: torch.Tensor, count: int, chi: np.ndarray | torch.Tensor, renderer: Renderer
 ) -> torch.Tensor:
-    """Blends in the mirrored vertex, then the texture model, where a vertex was hardly seen."""
+    """Continues what was seen into what was not: from the other half of the face, then smoothly along the surface.
+
+    The difference to the texture model is the least-squares fit to each vertex's own observation, to its mirrored
+    one with a small weight, and to its neighbours; so detail fades out into the model without a seam.
+    """
     model = renderer.model
     texture = low_frequency_albedo(np.empty(0), chi, renderer)
-    points = model.mean_shape.cpu().numpy()
-    twin = torch.as_tensor(cKDTree(points).query(points * [-1, 1, 1])[1], device=albedo.device)
-    unseen = _UNSEEN * count
-    own, other = total[:, None], total[twin, None]
-    mirrored = (other * albedo[twin] + unseen * texture) / (other + unseen)
-    return ((own * albedo + unseen * mirrored) / (own + unseen)).clamp(0, 1)
+    points = model.mean_shape.cpu().numpy().astype(np.float64)
+    twin = cKDTree(points).query(points * [-1, 1, 1])[1]
+    own = (total / count).cpu().numpy().astype(np.float64)
+    other = _MIRRORED * own[twin]
+    seen = albedo.cpu().numpy().astype(np.float64)
+    base = texture.cpu().numpy().astype(np.float64)
+    pull = own[:, None] * seen + other[:, None] * seen[twin] - (own + other)[:, None] * base
+    system = _SMOOTH * _laplacian(model.triangles.cpu().numpy(), len(points))
+    system += sparse.diags_array(own + other + 1e-6)  # the last keeps parts that nobody saw at the model
+    difference = splu(system.tocsc()).solve(pull)
+    return torch.as_tensor(base + difference, dtype=torch.float32, device=albedo.device).clamp(0, 1)
+
+
+def _laplacian(triangles: np.ndarray, count: int) -> sparse.csr_array:
+    """Graph Laplacian of the mesh, (V, V)."""
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    edges = np.unique(np.sort(edges, axis=1), axis=0)
+    ones = np.ones(len(edges))
+    adjacency = sparse.coo_array((ones, (edges[:, 0], edges[:, 1])), shape=(count, count)).tocsr()
+    adjacency = adjacency + adjacency.T
+    return sparse.diags_array(adjacency.sum(axis=1)).tocsr() - adjacency

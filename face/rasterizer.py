@@ -13,11 +13,13 @@ from typing import Protocol
 import numba
 import numpy as np
 import torch
-from torch.nn.functional import avg_pool2d, one_hot
+from torch.nn.functional import one_hot
 
 from media.errors import InputError
 
-SAMPLES = 2  # ours: per side of a pixel; steps of 1/4 on an outline are below what a video codec keeps
+# Points of a pixel, from its centre, that coverage is counted at: a turned square, so that level and upright outlines
+# also pass them one by one (a grid of four would give them two steps only).
+SAMPLES = ((0.125, 0.375), (0.375, -0.125), (-0.125, -0.375), (-0.375, 0.125))
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Rasterizer(Protocol):
     def coverage(
         self, projected: torch.Tensor, triangles: torch.Tensor, labels: torch.Tensor, kinds: int, size: int
     ) -> torch.Tensor:
-        """Share of every pixel that shows each kind of surface, from `SAMPLES` x `SAMPLES` points of it.
+        """Share of every pixel that shows each kind of surface, counted at its `SAMPLES`.
 
         Args:
             projected: (B, V, 3) as above.
@@ -85,7 +87,7 @@ class NumbaRasterizer:
 
         def rasterize(frames: Sequence[int]) -> None:
             for frame in frames:
-                _z_buffer(vertices[frame], faces, *(view[frame] for view in views))
+                _z_buffer(vertices[frame], faces, 0.0, 0.0, *(view[frame] for view in views))
 
         _share(rasterize, batch)
         device = projected.device
@@ -95,28 +97,24 @@ class NumbaRasterizer:
         self, projected: torch.Tensor, triangles: torch.Tensor, labels: torch.Tensor, kinds: int, size: int
     ) -> torch.Tensor:
         """See `Rasterizer`."""
-        vertices = _enlarged(projected.detach().to("cpu", torch.float32)).numpy()
+        vertices = projected.detach().to("cpu", torch.float32).contiguous().numpy()
         faces = triangles.detach().to("cpu", torch.int64).contiguous().numpy()
         kind = labels.detach().to("cpu", torch.int64).contiguous().numpy()
         share = torch.zeros(len(vertices), kinds, size, size)
-        view, side = share.numpy(), size * SAMPLES
+        view, no_weights = share.numpy(), np.empty((0, 0, 3), np.float32)
 
         def cover(frames: Sequence[int]) -> None:
-            # One small set of buffers per thread: fresh memory for every frame would cost more than drawing.
-            triangle, depth = np.empty((side, side), np.int32), np.empty((side, side), np.float32)
+            # One set of buffers per thread: fresh memory for every frame would cost as much as drawing.
+            triangle, depth = np.empty((size, size), np.int32), np.empty((size, size), np.float32)
             for frame in frames:
-                triangle.fill(-1)
-                depth.fill(np.inf)
-                _z_buffer(vertices[frame], faces, triangle, np.empty((0, 0, 3), np.float32), depth)
-                _count(triangle, kind, view[frame])
+                for right, down in SAMPLES:
+                    triangle.fill(-1)
+                    depth.fill(np.inf)
+                    _z_buffer(vertices[frame], faces, right, down, triangle, no_weights, depth)
+                    _count(triangle, kind, view[frame])
 
         _share(cover, len(vertices))
         return share.to(projected.device)
-
-
-def _enlarged(projected: torch.Tensor) -> torch.Tensor:
-    """Projected vertices on the finer grid of the samples."""
-    return torch.cat([projected[..., :2] * SAMPLES, projected[..., 2:]], -1)
 
 
 def _share(work: Callable[[Sequence[int]], None], batch: int) -> None:
@@ -133,19 +131,26 @@ def _share(work: Callable[[Sequence[int]], None], batch: int) -> None:
 
 @numba.njit(nogil=True, cache=True)
 def _z_buffer(
-    vertices: np.ndarray, faces: np.ndarray, triangle: np.ndarray, barycentric: np.ndarray, depth: np.ndarray
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    right: float,
+    down: float,
+    triangle: np.ndarray,
+    barycentric: np.ndarray,
+    depth: np.ndarray,
 ) -> None:
     """Draws one frame into `triangle`, `barycentric`, `depth`, which come filled with -1, 0 and infinity.
 
-    `barycentric` may be empty (0, 0, 3): then the weights are not kept.
+    A pixel is looked at `right` and `down` of its centre. `barycentric` may be empty (0, 0, 3): then the weights are
+    not kept.
     """
     height, width = depth.shape
     keep_weights = barycentric.shape[0] > 0
     for face in range(faces.shape[0]):
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        xa, ya = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])
-        xb, yb = np.float64(vertices[b, 0]), np.float64(vertices[b, 1])
-        xc, yc = np.float64(vertices[c, 0]), np.float64(vertices[c, 1])
+        xa, ya = vertices[a, 0] - right, vertices[a, 1] - down
+        xb, yb = vertices[b, 0] - right, vertices[b, 1] - down
+        xc, yc = vertices[c, 0] - right, vertices[c, 1] - down
         area = (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya)
         # Rows run downward, so a front face has negative area; this also drops NaN and triangles seen edge-on.
         if not area < 0 or not (vertices[a, 2] > 0 and vertices[b, 2] > 0 and vertices[c, 2] > 0):
@@ -182,12 +187,12 @@ def _z_buffer(
 @numba.njit(nogil=True, cache=True)
 def _count(triangle: np.ndarray, labels: np.ndarray, share: np.ndarray) -> None:
     """Adds each sample's part of its pixel to the kind of surface it shows."""
-    part = np.float32(1 / SAMPLES**2)
+    part = np.float32(1 / len(SAMPLES))
     for row in range(triangle.shape[0]):
         for column in range(triangle.shape[1]):
             face = triangle[row, column]
             if face >= 0:
-                share[labels[face], row // SAMPLES, column // SAMPLES] += part
+                share[labels[face], row, column] += part
 
 
 class PyTorch3DRasterizer:
@@ -233,11 +238,13 @@ class PyTorch3DRasterizer:
         self, projected: torch.Tensor, triangles: torch.Tensor, labels: torch.Tensor, kinds: int, size: int
     ) -> torch.Tensor:
         """See `Rasterizer`."""
-        triangle = self(_enlarged(projected), triangles, size * SAMPLES).triangle
-        # Background becomes one kind more, dropped at the end.
-        kind = torch.where(triangle < 0, kinds, labels.to(triangle.device)[triangle.clamp_min(0)])
-        shown = one_hot(kind, kinds + 1)[..., :kinds].permute(0, 3, 1, 2).float()
-        return avg_pool2d(shown, SAMPLES)
+        share = projected.new_zeros(len(projected), size, size, kinds)
+        for right, down in SAMPLES:
+            triangle = self(projected - projected.new_tensor([right, down, 0.0]), triangles, size).triangle
+            # Background becomes one kind more, dropped at once.
+            kind = torch.where(triangle < 0, kinds, labels.to(triangle.device)[triangle.clamp_min(0)])
+            share += one_hot(kind, kinds + 1)[..., :kinds] / len(SAMPLES)
+        return share.permute(0, 3, 1, 2)
 
 
 RASTERIZERS: dict[str, Callable[[], Rasterizer]] = {"numba": NumbaRasterizer, "pytorch3d": PyTorch3DRasterizer}

@@ -69,8 +69,26 @@ def test_what_is_never_seen_comes_from_the_other_half_or_the_texture(renderer):
     # A yaw of 0.9 turns +z to +x, so the camera sees the side of negative x; its mirror image was never seen.
     hidden = (x > 0.6) & (z > 0)
     assert (found - stripes(renderer.model))[hidden].abs().mean() < 0.03
-    # The back of the head is the model's mean texture.
-    torch.testing.assert_close(found[z < -0.7], renderer.model.mean_texture[z < -0.7].clamp(0, 1), atol=1e-3, rtol=0)
+    # The back continues the difference to the texture model without a step.
+    difference = found - renderer.model.mean_texture
+    edges = renderer.model.triangles[:, :2]
+    back = (z[edges] < -0.6).all(1)
+    assert (difference[edges[back, 0]] - difference[edges[back, 1]]).abs().max() < 0.01
+    assert difference[z < -0.7].abs().max() < difference.abs().max()
+
+
+def test_a_part_that_nobody_saw_and_nothing_touches_is_the_texture_model(renderer):
+    frames, chi = video(renderer, count=2)
+    model = SphereFace(mouth=False)
+    far = model.mean_shape * 0.1 - torch.tensor([0.0, 0.0, 2.0])  # a second, small sphere behind the first
+    count = len(far)
+    model.mean_shape = torch.cat([model.mean_shape, far])
+    model.mean_texture = torch.cat([model.mean_texture, model.mean_texture * 0.5])
+    model.triangles = torch.cat([model.triangles, model.triangles + count])
+    for name in ("identity_basis", "expression_basis", "texture_basis"):
+        setattr(model, name, torch.cat([getattr(model, name)] * 2, 1))
+    found = ALBEDOS["mean"](frames, chi, Renderer(model, size=PIXELS))
+    torch.testing.assert_close(found[count:], model.mean_texture[count:], atol=1e-4, rtol=0)
 
 
 def test_low_frequency_is_the_texture_of_the_coefficients(renderer):
