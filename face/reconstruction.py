@@ -112,17 +112,17 @@ def fit_geometry(
     seen = np.asarray(confidence) > 0
     identity = _fit_identity(points[:training_frames][seen[:training_frames]], face, camera)
     shape = face.mean + np.tensordot(identity, face.identity, 1)
-    fit = LandmarkFit(points, camera)
     shapes = LinearShape(shape, face.expression, _EXPRESSION_PRIOR * camera.size / _REFERENCE_SIZE)
-    pose, expression = fit.solve(shapes, fit.similarity_pose(shape), np.zeros((len(points), EXPRESSION_SIZE)))
+    solved = [_fit_frames(part, shapes, camera) for part in np.split(points, [training_frames])]
+    placed, expression = (np.concatenate(parts) for parts in zip(*solved, strict=True))
 
-    parts = _parts(landmarks, training_frames)
-    placed = _smooth(np.concatenate([pose.angles(), pose.translation], 1), seen, parts, _POSE_SMOOTHING)
+    parts = _parts(landmarks, seen, training_frames)
+    placed = _smooth(placed, seen, parts, _POSE_SMOOTHING)
     pose = Pose(rotation_matrix(placed[:, :3]), placed[:, 3:])
     # Not solved again under the smoothed pose: the expression would take over the jitter that smoothing took away.
     expression = _smooth(expression, seen, parts, _EXPRESSION_SMOOTHING)
 
-    distance = fit.distances(shapes.at(expression), pose).mean(1)
+    distance = LandmarkFit(points, camera).distances(shapes.at(expression), pose).mean(1)
     eyes = np.linalg.norm(landmarks[:, OUTER_EYES[1]] - landmarks[:, OUTER_EYES[0]], axis=-1)
     return Geometry(
         *(a.astype(np.float32) for a in (identity, expression, placed[:, :3], placed[:, 3:], distance / eyes))
@@ -136,7 +136,8 @@ def identity_per_frame(
 
     Args:
         landmarks: (T, 468, 3) in pixels of the crop.
-        confidence: (T,) of the tracker; bridged frames (0) get the identity between those of their neighbours.
+        confidence: (T,) of the tracker; bridged frames (0) take over the identity of the last frame before them, so
+            that no frame depends on a later part.
         model: The morphable face.
         camera: The camera of the crop.
 
@@ -145,12 +146,12 @@ def identity_per_frame(
     """
     _check(landmarks, confidence, len(landmarks))
     face = _tracked_face(model)
-    fit = LandmarkFit(np.asarray(landmarks, np.float64)[:, face.tracked], camera)
     basis = np.concatenate([face.identity, face.expression])
     shapes = LinearShape(face.mean, basis, _IDENTITY_PRIOR * camera.size / _REFERENCE_SIZE)
-    _, coefficients = fit.solve(shapes, fit.similarity_pose(face.mean), np.zeros((len(landmarks), len(basis))))
-    identity = _bridge(coefficients[:, :IDENTITY_SIZE], np.asarray(confidence) > 0)
-    return identity.astype(np.float32)
+    _, coefficients = _fit_frames(np.asarray(landmarks, np.float64)[:, face.tracked], shapes, camera)
+    seen = np.flatnonzero(np.asarray(confidence) > 0)
+    last = seen[np.searchsorted(seen, np.arange(len(landmarks)), side="right").clip(1) - 1]
+    return coefficients[last, :IDENTITY_SIZE].astype(np.float32)
 
 
 RECONSTRUCTIONS: dict[str, Callable[[np.ndarray, np.ndarray, MorphableModel, Camera, int], Geometry]] = {
@@ -167,6 +168,17 @@ def _check(landmarks: np.ndarray, confidence: np.ndarray, training_frames: int) 
         raise ValueError(
             f"training_frames = {training_frames} of {len(landmarks)} must hold at least one frame with confidence > 0"
         )
+
+
+def _fit_frames(points: np.ndarray, shapes: LinearShape, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Angles and translation (T, 6) and coefficients (T, K) of frames, each by itself."""
+    if not len(points):
+        return np.zeros((0, 6)), np.zeros((0, len(shapes.basis)))
+    fit = LandmarkFit(points, camera)
+    pose, coefficients = fit.solve(
+        shapes, fit.similarity_pose(shapes.centre), np.zeros((len(points), len(shapes.basis)))
+    )
+    return np.concatenate([pose.angles(), pose.translation], 1), coefficients
 
 
 def _fit_identity(points: np.ndarray, face: _Face, camera: Camera) -> np.ndarray:
@@ -191,12 +203,12 @@ def _fit_identity(points: np.ndarray, face: _Face, camera: Camera) -> np.ndarray
     return identity
 
 
-def _parts(landmarks: np.ndarray, training_frames: int) -> list[slice]:
+def _parts(landmarks: np.ndarray, seen: np.ndarray, training_frames: int) -> list[slice]:
     """Stretches of frames without a cut in them: the two parts of the video, divided where the picture jumps.
 
     A jump is a movement of the face that neither the frame before nor the one after continues.
     """
-    centre = landmarks[..., :2].mean(1)
+    centre = _bridge(landmarks[..., :2].mean(1), seen)
     eyes = np.linalg.norm(landmarks[:, OUTER_EYES[1]] - landmarks[:, OUTER_EYES[0]], axis=-1)
     speed = np.linalg.norm(np.diff(centre, axis=0), axis=-1) / eyes[1:]
     around = np.maximum(np.append(speed[1:], 0), np.insert(speed[:-1], 0, 0))

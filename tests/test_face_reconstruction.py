@@ -1,0 +1,216 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from face.camera import Camera, pose_vertices, rotation_matrix
+from face.landmark_fit import LandmarkFit, LinearShape, Pose
+from face.landmarks import OUTER_EYES
+from face.morphable_model import MorphableModel, load_face_model
+from face.reconstruction import _parts, _smooth, _whittaker, fit_geometry, identity_per_frame
+
+DATA = Path(__file__).parents[2] / "shared/data"
+FRAMES, TRAINING = 90, 60
+
+
+@pytest.fixture(scope="module")
+def model() -> MorphableModel:
+    return load_face_model()
+
+
+def wandering(rng: np.random.Generator, count: int, spread: np.ndarray) -> np.ndarray:
+    """(count, K) sums of three slow sines per column with the given spread."""
+    time = np.arange(count)[:, None] / 25
+    phases, rates = rng.uniform(0, 6.3, (3, len(spread))), rng.uniform(0.3, 1.5, (3, len(spread)))
+    return spread * np.mean([np.sin(6.3 * r * time + p) for r, p in zip(rates, phases, strict=True)], 0) * np.sqrt(6)
+
+
+def film(model: MorphableModel, size: int = 256, noise: float = 0.0) -> dict[str, np.ndarray]:
+    """Known coefficients and the landmarks they project to."""
+    rng = np.random.default_rng(3)
+    identity = rng.normal(size=80)
+    expression = wandering(rng, FRAMES, np.full(64, 0.7))
+    expression -= np.median(expression[:TRAINING], 0)
+    angles = wandering(rng, FRAMES, np.radians([6, 12, 5])) + np.radians([5, -3, 2])
+    translation = np.add(wandering(rng, FRAMES, np.array([0.1, 0.08, 0.15])), [0.05, 0.1, -0.8])
+    shape = model.shape(*(torch.tensor(a, dtype=torch.float32) for a in (np.tile(identity, (FRAMES, 1)), expression)))
+    vertices = shape[:, model.landmark_vertices].double().numpy()
+    points = Camera(size).project(pose_vertices(vertices, angles, translation))
+    mean = points[..., 2].mean(1, keepdims=True)
+    points[..., 2] = (points[..., 2] - mean) * Camera(size).focal / mean + rng.normal(size=(FRAMES, 1)) * 20
+    points += rng.normal(size=points.shape) * noise
+    return {
+        "identity": identity,
+        "expression": expression,
+        "angles": angles,
+        "translation": translation,
+        "vertices": vertices,
+        "landmarks": points.astype(np.float32),
+    }
+
+
+def vertices_of(model: MorphableModel, identity: np.ndarray, expression: np.ndarray) -> np.ndarray:
+    shape = model.shape(torch.tensor(identity)[None].expand(len(expression), -1), torch.tensor(expression))
+    return shape[:, model.landmark_vertices].numpy()
+
+
+@pytest.mark.parametrize(("size", "noise"), [(256, 0.0), (256, 0.4), (512, 0.0)])
+def test_known_coefficients_are_recovered(model: MorphableModel, size: int, noise: float) -> None:
+    truth = film(model, size, noise)
+    found = fit_geometry(truth["landmarks"], np.ones(FRAMES), model, Camera(size), TRAINING)
+    assert np.degrees(np.abs(found.angles - truth["angles"])).max() < 0.5 + 0.5 * noise
+    assert np.abs(found.translation[:, :2] - truth["translation"][:, :2]).max() < 0.02
+    vertices = vertices_of(model, found.identity, found.expression)
+    eyes = np.linalg.norm(np.diff(truth["vertices"][:, list(OUTER_EYES)], axis=1), axis=-1)
+    assert (np.linalg.norm(vertices - truth["vertices"], axis=-1) / eyes).mean() < 0.01
+    moved, true_moved = vertices - vertices.mean(0), truth["vertices"] - truth["vertices"].mean(0)
+    assert ((moved - true_moved) ** 2).sum() < 0.05 * (true_moved**2).sum()  # the expression, as movement of vertices
+    assert found.error.max() < 0.01 + 0.01 * noise
+    assert {a.dtype for a in vars(found).values()} == {np.dtype(np.float32)}
+    assert found.identity.shape == (80,)
+    assert found.expression.shape == (FRAMES, 64)
+
+
+def test_the_error_is_the_mean_distance_in_eye_distances(model: MorphableModel) -> None:
+    truth = film(model, noise=0.5)
+    found = fit_geometry(truth["landmarks"], np.ones(FRAMES), model, Camera(), TRAINING)
+    posed = pose_vertices(vertices_of(model, found.identity, found.expression), found.angles, found.translation)
+    for frame in (0, 45, 89):
+        points, projected = truth["landmarks"][frame], Camera().project(posed[frame])
+        distances = [np.hypot(*(points[i, :2] - projected[i, :2])) for i in range(468)]
+        eyes = np.sqrt(((points[OUTER_EYES[0]] - points[OUTER_EYES[1]]) ** 2).sum())
+        assert found.error[frame] == pytest.approx(np.mean(distances) / eyes, rel=1e-3)
+
+
+def test_held_out_frames_change_nothing_before_them(model: MorphableModel) -> None:
+    landmarks = film(model)["landmarks"]
+    other = landmarks.copy()
+    other[TRAINING:] = np.add(landmarks[TRAINING:][::-1], [3, 5, 0])
+    first, second = (fit_geometry(p, np.ones(FRAMES), model, Camera(), TRAINING) for p in (landmarks, other))
+    np.testing.assert_array_equal(first.identity, second.identity)
+    np.testing.assert_array_equal(first.expression[:TRAINING], second.expression[:TRAINING])
+    np.testing.assert_array_equal(first.angles[:TRAINING], second.angles[:TRAINING])
+    np.testing.assert_array_equal(first.translation[:TRAINING], second.translation[:TRAINING])
+    assert np.abs(first.translation[TRAINING:] - second.translation[TRAINING:]).max() > 0.01
+
+
+def test_bridged_frames_lie_between_their_neighbours(model: MorphableModel) -> None:
+    truth = film(model)
+    landmarks, confidence = truth["landmarks"].copy(), np.ones(FRAMES)
+    gap = [*range(20, 25), *range(57, 63)]  # the second one lies across the cut of the parts
+    landmarks[gap] = 300 - landmarks[gap] / 2
+    confidence[gap] = 0
+    found = fit_geometry(landmarks, confidence, model, Camera(), TRAINING)
+    assert np.degrees(np.abs(found.angles[20:25] - truth["angles"][20:25])).max() < 4
+    assert np.ptp(found.angles[58:60], axis=0).max() < np.radians(0.3)  # held: the next known frame is another part's
+    clean = fit_geometry(truth["landmarks"], np.ones(FRAMES), model, Camera(), TRAINING)
+    np.testing.assert_allclose(found.angles[30:50], clean.angles[30:50], atol=np.radians(0.3))
+    faces = identity_per_frame(landmarks, confidence, model, Camera())
+    np.testing.assert_array_equal(faces[20:25], np.tile(faces[19], (5, 1)))
+
+
+def test_the_identity_of_each_frame_is_near_that_of_the_film(model: MorphableModel) -> None:
+    truth = film(model)
+    found = identity_per_frame(truth["landmarks"], np.ones(FRAMES), model, Camera())
+    assert found.shape == (FRAMES, 80)
+    strong = slice(0, 10)
+    assert np.corrcoef(found[:, strong].mean(0), truth["identity"][strong])[0, 1] > 0.7
+
+
+def test_a_model_without_landmark_vertices_is_fitted_by_its_key_points(model: MorphableModel) -> None:
+    truth = film(model)
+    sparse = load_face_model.__wrapped__() if hasattr(load_face_model, "__wrapped__") else load_face_model()
+    sparse.landmark_vertices = torch.zeros(0, dtype=torch.int64)
+    found = fit_geometry(truth["landmarks"], np.ones(FRAMES), sparse, Camera(), TRAINING)
+    assert np.degrees(np.abs(found.angles - truth["angles"])).mean() < 2
+    assert found.error.mean() < 0.01
+
+
+def test_angles_are_the_inverse_of_the_rotation() -> None:
+    angles = np.random.default_rng(0).uniform(-1.2, 1.2, (50, 3))
+    np.testing.assert_allclose(Pose(rotation_matrix(angles), np.zeros((50, 3))).angles(), angles, atol=1e-12)
+
+
+def test_the_right_hand_side_is_the_gradient() -> None:
+    rng = np.random.default_rng(1)
+    shapes = LinearShape(rng.normal(size=(30, 3)) * 0.5, rng.normal(size=(4, 30, 3)) * 0.1, prior=2.0)
+    pose = Pose(rotation_matrix(rng.normal(size=(2, 3)) * 0.3), rng.normal(size=(2, 3)) * 0.1)
+    fit = LandmarkFit(rng.uniform(50, 200, (2, 30, 3)), Camera())
+    coefficients = rng.normal(size=(2, 4))
+
+    def loss(values: np.ndarray) -> np.ndarray:
+        posed = pose_vertices(shapes.at(values), pose.angles(), pose.translation)
+        return 0.5 * (fit.residual(posed) ** 2).sum((1, 2)) + 0.5 * 2.0**2 * (values**2).sum(1)
+
+    _, right = fit.linearize(shapes, coefficients, pose)
+    for k in range(4):
+        nudge = 1e-5 * np.eye(4)[k]
+        slope = (loss(coefficients + nudge) - loss(coefficients - nudge)) / 2e-5
+        # The mean depth in the weight of the depth is held: a tenth of a percent.
+        np.testing.assert_allclose(-slope, right[:, k], rtol=0.02, atol=0.02 * np.abs(right).max())
+
+
+def test_the_normal_matrix_is_that_of_a_weak_perspective() -> None:
+    rng = np.random.default_rng(2)
+    shapes = LinearShape(np.zeros((20, 3)), rng.normal(size=(5, 20, 3)), prior=3.0)
+    rotation = rotation_matrix(rng.normal(size=(1, 3)))
+    rows = (shapes.basis @ rotation[0]) * 7.0  # (K, N, 3)
+    rows[..., 2] = 0.3 * (rows[..., 2] - rows[..., 2].mean(1, keepdims=True))
+    expected = np.array([[(a * b).sum() for a in rows] for b in rows]) + 9 * np.eye(5)
+    np.testing.assert_allclose(shapes.normal_matrix(rotation, np.array([7.0]))[0], expected, rtol=1e-9)
+
+
+def test_smoothing_solves_its_least_squares_problem_without_delay() -> None:
+    values = np.random.default_rng(0).normal(size=(40, 3))
+    second = np.diff(np.eye(40), n=2, axis=0)
+    expected = np.linalg.solve(np.eye(40) + 0.7 * second.T @ second, values)
+    np.testing.assert_allclose(_whittaker(values, 0.7), expected, atol=1e-10)
+    impulse = np.eye(41)[:, [20]]
+    np.testing.assert_allclose(_whittaker(impulse, 0.7), _whittaker(impulse, 0.7)[::-1], atol=1e-12)
+    line = np.arange(10.0)[:, None]
+    np.testing.assert_allclose(_whittaker(line, 5.0), line, atol=1e-9)
+    np.testing.assert_array_equal(_whittaker(values[:2], 1.0), values[:2])
+    parts = _smooth(values, np.ones(40, bool), [slice(0, 15), slice(15, 40)], 0.7)
+    np.testing.assert_allclose(parts[:15], _whittaker(values[:15], 0.7))
+
+
+def test_cuts_divide_the_parts() -> None:
+    landmarks = np.zeros((40, 468, 3))
+    landmarks[:, OUTER_EYES[1], 0] = 100
+    landmarks[:, :, 0] += np.arange(40)[:, None] * 3  # steady movement, fast but no cut
+    seen = np.ones(40, bool)
+    assert _parts(landmarks, seen, 30) == [slice(0, 30), slice(30, 40)]
+    landmarks[17:] += [30, 0, 0]
+    assert _parts(landmarks, seen, 30) == [slice(0, 17), slice(17, 30), slice(30, 40)]
+
+
+def test_wrong_arguments_are_named(model: MorphableModel) -> None:
+    landmarks = np.zeros((5, 468, 3), np.float32)
+    with pytest.raises(ValueError, match="expected landmarks"):
+        fit_geometry(landmarks[:, :68], np.ones(5), model, Camera(), 3)
+    with pytest.raises(ValueError, match="training_frames = 6 of 5"):
+        fit_geometry(landmarks, np.ones(5), model, Camera(), 6)
+    with pytest.raises(ValueError, match="at least one frame with confidence"):
+        fit_geometry(landmarks, np.array([0, 0, 0, 1, 1.0]), model, Camera(), 3)
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not DATA.exists(), reason="needs the real recordings")
+def test_real_head_angles_agree_with_another_reconstruction(model: MorphableModel) -> None:
+    import av
+    from scipy.io import loadmat
+
+    from face.crop import crop_around
+    from face.tracking import track
+
+    folder = DATA / "deep3d_coefficients"
+    with av.open(str(folder / "Obama_clip1.mp4")) as container:  # as recorded, 30 frames a second
+        frames = [f.to_ndarray(format="rgb24") for f, _ in zip(container.decode(video=0), range(300), strict=False)]
+    tracked = track(frames, "clip")
+    landmarks = crop_around(tracked.landmarks[:200]).to_crop(tracked.landmarks)
+    found = fit_geometry(landmarks, tracked.confidence, model, Camera(), 200)
+    assert 100 * found.error.mean() < 1.5
+    reference = loadmat(str(folder / "Obama_clip1.mat"))["coeff"][: len(frames) - 2, 224:227]  # row k is frame k + 2
+    correlations = [np.corrcoef(found.angles[2:, i], reference[:, i])[0, 1] for i in range(3)]
+    assert min(correlations) > 0.9
