@@ -21,13 +21,14 @@ from tqdm import tqdm
 
 from face.assets import tracker_assets
 from face.coefficients import EXPRESSION_SIZE, IDENTITY_SIZE, TEXTURE_SIZE
-from face.draw_portraits import draw
+from face.draw_portraits import Painter
 from face.landmarks import COUNT, LEFT_BROW, LEFT_EYE, NOSE_TIP, RIGHT_BROW, RIGHT_EYE, five_points
-from face.random_faces import Expression, random_expression, random_person
+from face.random_faces import Expression, random_expression, random_person, random_view
 from face.subdivision import subdivide
 
 PEOPLE = 500  # ours: more than three times the identity components, and four minutes on one core
-EXPRESSIONS = 8  # ours: per person, beside the neutral one
+VIEWS = 3  # ours: neutral portraits of a person, the first one frontal; what light and pose do to the network shows
+EXPRESSIONS = 8  # ours: per person
 SEED = 2020
 MIN_SCORE = 5.0  # logit of the network that there is a face (0.993); drawings that miss it are left out
 
@@ -49,9 +50,9 @@ class Samples:
     """What the network saw.
 
     Attributes:
-        neutral: float64 (people, 468, 3) landmarks of the neutral portraits, in pixels of the drawing.
+        neutral: float64 (people, views, 468, 3) landmarks of the neutral portraits, in pixels of the drawing.
         expressive: float64 (people, expressions, 468, 3) those of the others.
-        albedo: float32 (people, 192, 192, 3) unlit colours that belong to the neutral portraits.
+        albedo: float32 (people, 192, 192, 3) unlit colours that belong to the first neutral portraits.
     """
 
     neutral: np.ndarray
@@ -87,25 +88,27 @@ def sample_person(network: LandmarkNetwork, number: int) -> tuple[np.ndarray, np
         number: which person; every number has lots of its own, so that people can be drawn one by one.
 
     Returns:
-        (1 + expressions, 468, 3) landmarks, the neutral ones first, and the albedo (192, 192, 3); None when the
+        (views + expressions, 468, 3) landmarks, the neutral ones first, and the albedo (192, 192, 3); None when the
         network does not take every portrait for a face.
     """
     rng = np.random.default_rng((SEED, number))
-    person = random_person(rng)
-    portraits = [draw(person, Expression(), rng)]
-    portraits += [draw(person, random_expression(rng), rng) for _ in range(EXPRESSIONS)]
-    seen = [network(portrait.image) for portrait in portraits]
+    painter = Painter(random_person(rng))
+    states = [Expression(), *(random_view(rng, Expression()) for _ in range(VIEWS - 1))]
+    states += [random_expression(rng) for _ in range(EXPRESSIONS)]
+    seen = [network(painter.portrait(state, rng)) for state in states]
     if min(score for _, score in seen) < MIN_SCORE:
         return None
-    return np.stack([points for points, _ in seen]), portraits[0].albedo
+    return np.stack([points for points, _ in seen]), painter.albedo()
 
 
 def collect(network: LandmarkNetwork, people: int) -> Samples:
     """Draw people number 0 to `people` - 1; those the network does not see are left out."""
-    drawn = [sample_person(network, number) for number in tqdm(range(people), desc="portraits", unit="person")]
+    drawn = [
+        sample_person(network, number) for number in tqdm(range(people), desc="portraits", unit="person", disable=None)
+    ]
     kept = [d for d in drawn if d is not None]
     landmarks, albedo = np.stack([d[0] for d in kept]), np.stack([d[1] for d in kept])
-    return Samples(landmarks[:, 0], landmarks[:, 1:], albedo)
+    return Samples(landmarks[:, :VIEWS], landmarks[:, VIEWS:], albedo)
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
@@ -165,10 +168,11 @@ def align_all(samples: Samples) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
     """Take the pose out of all samples.
 
     Returns:
-        The symmetric mean (468, 3), neutral shapes (P, 468, 3), expression offsets (P, E, 468, 3), all in decimetres,
-        and the mirror partners (468,).
+        The symmetric mean (468, 3), neutral shapes (P, views, 468, 3), expression offsets (P, E, 468, 3), all in
+        decimetres, and the mirror partners (468,).
     """
-    neutral = to_face_space(samples.neutral)
+    views = samples.neutral.shape[:2]
+    neutral = to_face_space(samples.neutral).reshape(-1, COUNT, 3)
     everything = np.arange(COUNT)
     mean = _placed(neutral.mean(axis=0))
     partner = mirror_partners(mean)
@@ -177,11 +181,11 @@ def align_all(samples: Samples) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
         mean = _placed(neutral.mean(axis=0))
         mean = (mean + mirrored(mean, partner)) / 2
     chosen = stable_points(mean)
-    neutral = np.stack([align(face, mean, chosen) for face in neutral])
+    neutral = np.stack([align(face, mean, chosen) for face in neutral]).reshape(*views, COUNT, 3)
     offsets = np.stack(
         [
             [align(to_face_space(points), face, chosen) - face for points in row]
-            for face, row in zip(neutral, samples.expressive, strict=True)
+            for face, row in zip(neutral.mean(axis=1), samples.expressive, strict=True)
         ]
     )
     return mean, neutral, offsets, partner
@@ -219,18 +223,17 @@ def principal_components(samples: np.ndarray, count: int) -> np.ndarray:
     return (directions * (signs * deviations)[:, None]).reshape(count, *samples.shape[1:])
 
 
-def sample_albedo(albedo: np.ndarray, landmarks: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def sample_albedo(albedo: np.ndarray, vertices: np.ndarray) -> np.ndarray:
     """Colours of a drawing at the vertices.
 
     Args:
         albedo: (192, 192, 3).
-        landmarks: (468, 3) in pixels of the drawing.
-        weights: (V, 468) of the subdivision.
+        vertices: (V, 2) in pixels of the drawing, x then y.
 
     Returns:
         (V, 3) colours in [0, 1].
     """
-    places = (weights @ landmarks)[:, 1::-1].T - 0.5  # rows, columns; the centre of the first pixel is at 0.5
+    places = vertices[:, ::-1].T - 0.5  # rows, columns; the centre of the first pixel is at 0.5
     return np.stack(
         [ndimage.map_coordinates(albedo[..., c], places, order=1, mode="nearest") for c in range(3)], axis=-1
     )
@@ -249,13 +252,12 @@ def build(people: int = PEOPLE) -> dict[str, np.ndarray]:
     samples = collect(LandmarkNetwork(assets.landmarks), people)
     mean, neutral, offsets, partner = align_all(samples)
     triangles = symmetric_triangles(assets.triangles, mean, partner)
-    identity = neutral - mean
+    identity = (neutral - mean).reshape(-1, COUNT, 3)
     expression = offsets.reshape(-1, COUNT, 3)
     refined = subdivide(mean, triangles)
     fine_partner = refined.mirror(partner)
-    texture = np.stack(
-        [sample_albedo(a, p, refined.weights) for a, p in zip(samples.albedo, samples.neutral, strict=True)]
-    )
+    vertices = refined.refine(samples.neutral[:, 0, :, :2].swapaxes(0, 1)).swapaxes(0, 1)
+    texture = np.stack([sample_albedo(a, v) for a, v in zip(samples.albedo, vertices, strict=True)])
     texture = np.concatenate([texture, texture[:, fine_partner]])
     mean_texture = texture.mean(axis=0)
     return {
@@ -266,7 +268,7 @@ def build(people: int = PEOPLE) -> dict[str, np.ndarray]:
         **_integers("expression", _both(expression, partner), EXPRESSION_SIZE, np.int16),
         **_integers("texture", texture - mean_texture, TEXTURE_SIZE, np.int8),
         "portraits": np.array([len(samples.neutral)], np.int32),
-        "first_landmarks": samples.neutral[0].astype(np.float32),
+        "first_landmarks": samples.neutral[0, 0].astype(np.float32),
     }
 
 

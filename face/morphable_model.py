@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from face.coefficients import IDENTITY_SIZE
 from face.landmarks import COUNT, INNER_LIP, INNER_LIPS, KEY_POINTS_68, LEFT_EYE, LIPS, OUTER_EYES, RIGHT_EYE
 from face.subdivision import membrane, subdivide
 from media.errors import InputError
@@ -207,10 +208,12 @@ def _facemesh_arrays() -> dict[str, np.ndarray]:
         for name in ("identity", "expression", "texture")
     }
     fine = subdivide(stored["mean_shape"], stored["triangles"])
+    coarse = np.concatenate([stored["mean_shape"][None], bases["identity"], bases["expression"]])  # (145, 468, 3)
+    mean, identity, expression = np.split(fine.refine(coarse.swapaxes(0, 1)).swapaxes(0, 1), [1, 1 + IDENTITY_SIZE])
     return {
-        "mean_shape": fine.weights @ stored["mean_shape"],
-        "identity_basis": np.einsum("vc,kcd->kvd", fine.weights, bases["identity"], optimize=True),
-        "expression_basis": np.einsum("vc,kcd->kvd", fine.weights, bases["expression"], optimize=True),
+        "mean_shape": mean[0],
+        "identity_basis": identity,
+        "expression_basis": expression,
         "mean_texture": stored["mean_texture"] / np.float64(np.iinfo(np.uint16).max),
         "texture_basis": bases["texture"],
         "triangles": fine.triangles,

@@ -1,15 +1,15 @@
 """Subdivide a coarse triangle mesh into a smooth fine one whose first vertices are the coarse ones.
 
 Midpoint subdivision gives the topology. The places of the new vertices minimise the bending of the surface (thin
-plate) while the coarse vertices stay where they are, so every fine vertex is a fixed linear combination of coarse
-ones and a whole basis is refined by one matrix product. Open boundaries bend as curves of their own.
+plate) while the coarse vertices stay where they are: a linear map from coarse to fine, factored once, through which a
+whole basis goes at once. Open boundaries bend as curves of their own.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import splu
+from scipy.sparse.linalg import SuperLU, splu
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,23 @@ class Subdivision:
 
     Attributes:
         triangles: int64 (F, 3) fine triangles, wound like the coarse ones; V fine vertices, the coarse ones first.
-        weights: float64 (V, C) every fine vertex as a combination of the C coarse ones; each row sums to one.
         parents: int64 (V, 2) the ends of the edge a vertex halves (a coarse vertex is its own two parents).
+        coupling: sparse (V - C, C) and
+        solver: factors of the sparse (V - C, V - C) part of the bending energy; together they place the new vertices.
     """
 
     triangles: np.ndarray
-    weights: np.ndarray
     parents: np.ndarray
+    coupling: sparse.csr_matrix
+    solver: SuperLU
+
+    def refine(self, values: np.ndarray) -> np.ndarray:
+        """Carry values at the coarse vertices, (C, ...), over to all vertices, float64 (V, ...)."""
+        coarse = np.asarray(values, np.float64)
+        flat = coarse.reshape(len(coarse), -1)
+        # Least energy with the coarse values fixed. It does not see a shift, so a constant stays constant.
+        new = self.solver.solve(np.asfortranarray(-(self.coupling @ flat)))
+        return np.concatenate([coarse, new.reshape(-1, *coarse.shape[1:])])
 
     def mirror(self, partner: np.ndarray) -> np.ndarray:
         """Carry the mirror partners of the coarse vertices (C,) over to the fine ones, int64 (V,)."""
@@ -111,7 +121,7 @@ def subdivide(coarse: np.ndarray, triangles: np.ndarray, levels: int = 2) -> Sub
     """Refine a mesh smoothly.
 
     Args:
-        coarse: (C, 3) vertices that set the lengths in the bending energy; the weights serve any other positions too.
+        coarse: (C, 3) vertices that set the lengths in the bending energy; the map serves any other positions too.
         triangles: int (F, 3), consistently wound, each edge in at most two of them.
         levels: how often every triangle is split into four.
 
@@ -127,10 +137,8 @@ def subdivide(coarse: np.ndarray, triangles: np.ndarray, levels: int = 2) -> Sub
         parents.append(edges)
     energy = _bending_energy(points, fine)
     # Least energy with the first `count` vertices fixed: energy_nn x_n = -energy_nc x_c.
-    solver = splu(energy[count:, count:].tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
-    free = solver.solve(-energy[count:, :count].toarray())
-    free /= free.sum(axis=1, keepdims=True)  # one up to rounding: the energy does not see a shift
-    return Subdivision(fine, np.concatenate([np.eye(count), free]), np.concatenate(parents))
+    solver = splu(energy[count:, count:].tocsc())
+    return Subdivision(fine, np.concatenate(parents), energy[count:, :count], solver)
 
 
 def _bending_energy(points: np.ndarray, triangles: np.ndarray) -> sparse.csr_matrix:
