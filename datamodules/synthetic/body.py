@@ -24,7 +24,24 @@ _SHOULDERS = np.array(
         [-2.90, 1.98, 0.88, -0.80],
     ]
 )
+_SKULL_CENTRE = np.array([0.0, 0.40, -0.42])
+_SKULL_FRONT, _SKULL_BACK = np.array([0.78, 1.00, 0.76]), np.array([0.78, 1.00, 0.98])  # half axes
 NECK_TOP, NECK_BOTTOM = -0.45, -1.62  # y; the ends are hidden in the head and in the clothes
+
+
+def on_skull(direction: np.ndarray, thickness: np.ndarray) -> np.ndarray:
+    """Points over the cranium, an ellipsoid that is longer behind than in front.
+
+    Args:
+        direction: (..., 3) unit vectors from its centre.
+        thickness: (...) height over it, decimetres.
+
+    Returns:
+        (..., 3) decimetres.
+    """
+    back = smoothstep(direction[..., 2:], 0.15, -0.15)
+    radii = _SKULL_FRONT + (_SKULL_BACK - _SKULL_FRONT) * back
+    return _SKULL_CENTRE + (radii + thickness[..., None]) * direction
 
 
 def skull(face: np.ndarray, outline: np.ndarray, inner: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -53,13 +70,18 @@ def skull(face: np.ndarray, outline: np.ndarray, inner: np.ndarray) -> tuple[np.
             + 3 * (1 - t) * t**2 * control
             + t**3 * _BACK_OF_HEAD
         )
+    points = np.stack(rings)
+    direction = (points - _SKULL_CENTRE) / _SKULL_BACK
+    direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
+    round_off = smoothstep(share, 0.0, 0.45)[:, None, None] * smoothstep(points[..., 1:2], -0.1, 0.3)
+    points = points + round_off * (on_skull(direction, np.full(points.shape[:2], -0.02)) - points)
     count, first = len(outline), len(face)
     index = np.concatenate([outline[None], first + np.arange(_RINGS * count).reshape(_RINGS, count)])
     closed = np.concatenate([index, index[:, :1]], axis=1)
     # Rows run away from the viewer along the outline's counter-clockwise direction.
     triangles = closed.ravel()[grid_triangles(_RINGS + 1, count + 1)]
     follow = np.repeat((1 - share) ** 2, count)
-    return np.concatenate(rings), follow, triangles
+    return points.reshape(-1, 3), follow, triangles
 
 
 def neck(skin: np.ndarray) -> tuple[Surface, np.ndarray]:
@@ -76,9 +98,9 @@ def neck(skin: np.ndarray) -> tuple[Surface, np.ndarray]:
     height = NECK_TOP + (NECK_BOTTOM - NECK_TOP) * v
     flare = smoothstep(height, -1.15, -1.62)
     width = 0.43 + 0.24 * flare
-    depth = 0.50 + 0.10 * flare
+    depth = 0.42 + 0.18 * flare
     # The seam is at the back; seen from the front, columns run from left to right across the front half.
-    x, z = -width * np.sin(around), -0.66 - 0.10 * v - depth * np.cos(around)
+    x, z = -width * np.sin(around), -0.62 - 0.14 * v - depth * np.cos(around)
     front = np.clip(-np.cos(around), 0, 1)
     throat = 0.035 * np.exp(-(((np.sin(around)) / 0.25) ** 2)) * np.exp(-(((height + 1.12) / 0.12) ** 2)) * front
     vertices = np.stack([x, height, z + throat], -1).reshape(-1, 3)
@@ -131,7 +153,7 @@ def _collar(colour: np.ndarray) -> Surface:
 
 
 def ears(face: np.ndarray, sides: tuple[int, int], skin: np.ndarray) -> list[Surface]:
-    """Both ears: a disc with a rim (helix) and a hollow (concha), turned out by 30 degrees.
+    """Both ears: a disc with a rim (helix) and a hollow (concha), turned out by 24 degrees.
 
     Args:
         face: (V, 3) neutral face.
@@ -144,14 +166,14 @@ def ears(face: np.ndarray, sides: tuple[int, int], skin: np.ndarray) -> list[Sur
     relief += 0.03 * np.exp(-(((radius - 0.55) / 0.12) ** 2)) * (np.cos(turn - 2.4) > -0.3)
     relief -= 0.10 * smoothstep(radius, 0.9, 1.0)  # the rim bends back to the head
     lobe = 1 - 0.22 * smoothstep(-np.cos(turn), 0.4, 1.0)
-    forward, up = 0.155 * radius * lobe * np.sin(turn), 0.31 * radius * np.cos(turn)
-    hollow = 1 - 0.5 * np.exp(-((radius / 0.5) ** 2)) - 0.15 * np.exp(-(((radius - 0.68) / 0.08) ** 2))
+    forward, up = 0.145 * radius * lobe * np.sin(turn), 0.27 * radius * np.cos(turn)
+    hollow = 1.04 - 0.35 * np.exp(-((radius / 0.5) ** 2)) - 0.15 * np.exp(-(((radius - 0.68) / 0.08) ** 2))
     reddish = np.array([1.02, 0.93, 0.92])
     surfaces = []
     for side, vertex in zip((-1, 1), sides, strict=True):
-        out_angle, lean = np.radians(30), np.radians(10)
+        out_angle, lean = np.radians(24), np.radians(10)
         tilt_up, tilt_forward = np.cos(lean) * up + np.sin(lean) * forward, np.cos(lean) * forward - np.sin(lean) * up
-        x = face[vertex, 0] + side * (0.045 + relief * np.cos(out_angle) - tilt_forward * np.sin(out_angle))
+        x = face[vertex, 0] + side * (0.03 + relief * np.cos(out_angle) - tilt_forward * np.sin(out_angle))
         z = face[vertex, 2] - 0.10 + tilt_forward * np.cos(out_angle) + relief * np.sin(out_angle)
         vertices = np.stack([x, face[vertex, 1] + 0.02 + tilt_up, z], -1).reshape(-1, 3)
         triangles = grid_triangles(rows, columns)

@@ -26,8 +26,8 @@ from face.morphable_model import MorphableModel
 
 ACTIONS = ("opening", "spread", "rounding", "tuck", "press", "lids", "brows", "smile")
 
-# How far things move, in decimetres. Ours, by the size of real mouths: 25 mm between the lips of a wide open vowel.
-_GAP, _UPPER_SHARE, _JAW_SHARE = 0.28, 0.16, 0.70
+# How far things move, in decimetres. Ours, by the size of real mouths: 23 mm between the lips of a wide open vowel.
+_GAP, _UPPER_SHARE, _JAW_SHARE = 0.26, 0.16, 0.70
 _LIDS = 1.40  # ours: a wish beyond shut, since the basis gives way by that much; what comes out is just shut
 _RIDGE = 1e-3  # ours: β stays within five standard deviations, mouth shapes are met to a fifth
 

@@ -15,7 +15,7 @@ EYE_TILE = 0.40  # decimetres that the eye texture spans
 _EYE_RADIUS = 0.16  # ours: flatter than a real eyeball (0.12), since the lids of the face model are
 _EYE_RINGS = np.array([1.10, 1.0, 0.82, 0.6, 0.35, 0.0])
 _MOUTH_RINGS = np.array([[1.0, -0.012], [1.22, -0.10], [1.25, -0.28], [0.7, -0.42], [0.0, -0.45]])  # scale, z
-_MOUTH_SHADE = np.array([0.75, 0.45, 0.22, 0.10, 0.08])
+_MOUTH_SHADE = np.array([0.75, 0.50, 0.30, 0.16, 0.12])
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,14 @@ class Eye:
         centre: (3,) of the visible front of the eyeball in head space.
         shade: (V,) the shadow of the upper lid.
         lashes: (k,) vertices of the upper lid from the outer to the inner corner.
+        height: Of the neutral opening, decimetres.
     """
 
     fan: Fan
     centre: np.ndarray
     shade: np.ndarray
     lashes: np.ndarray
+    height: float
 
     @classmethod
     def of(cls, face: np.ndarray, loop: np.ndarray, left: bool) -> "Eye":
@@ -73,7 +75,7 @@ class Eye:
         inside = 1 - np.clip(_EYE_RINGS, 0, 1)[:, None]
         shade = 1 - (0.58 * above + 0.25 * (1 - above)) * np.exp(-inside / 0.16)
         lashes = _upper_arc(loop, face, *(LEFT_EYE_CORNERS if left else RIGHT_EYE_CORNERS))
-        return cls(Fan.over(loop, len(_EYE_RINGS)), centre, shade.ravel(), lashes)
+        return cls(Fan.over(loop, len(_EYE_RINGS)), centre, shade.ravel(), lashes, float(np.ptp(ring[:, 1])))
 
     def surface(self, face: np.ndarray, gaze: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Span the eye under the lids of one frame.
@@ -97,13 +99,19 @@ class Eye:
         uv = 0.5 + (offset - pupil) / EYE_TILE * [1, -1]
         return vertices, normals, np.clip(uv, 0, 1)
 
+    def openness(self, face: np.ndarray) -> float:
+        """How far the lids are apart, 1 as in the neutral face, 0 shut."""
+        height = np.ptp(face[self.fan.loop, 1])
+        return float(smoothstep(np.array(height / self.height), 0.15, 0.75))
+
     def lash_strip(self, face: np.ndarray) -> np.ndarray:
-        """Two rows of vertices along the upper lid: at its edge, and where the lashes end, (2 k, 3)."""
+        """Two rows of vertices along the upper lid: where the lashes end, and at its edge, (2 k, 3)."""
         lid = face[self.lashes]
+        rise = 0.75 * self.openness(face) - 0.33  # lashes of shut eyes point down
         share = np.linspace(0, 1, len(lid))[:, None]
         length = 0.035 * np.sin(np.pi * np.clip(share * 0.9 + 0.12, 0, 1)) ** 0.7
         outward = np.sign(self.centre[0]) * (1 - 1.2 * share)
-        tips = lid + length * np.concatenate([0.55 * outward, 0.42 + 0 * share, 0.75 + 0 * share], 1)
+        tips = lid + length * np.concatenate([0.55 * outward, rise + 0 * share, 0.75 + 0 * share], 1)
         return np.concatenate([tips, lid + np.array([0.0, -0.004, 0.004])])
 
 
@@ -168,10 +176,10 @@ def tongue(face: np.ndarray) -> Surface:
         np.linspace(0.02, 1.35, rows), np.linspace(-np.pi / 2, 1.5 * np.pi, columns), indexing="ij"
     )
     x = 0.19 * np.sin(back) * np.cos(turn)
-    y = lips[1] - 0.085 + 0.06 * np.sin(back) * np.sin(turn)
-    z = lips[2] - 0.34 + 0.24 * np.cos(back)
+    y = lips[1] - 0.070 + 0.06 * np.sin(back) * np.sin(turn)
+    z = lips[2] - 0.33 + 0.25 * np.cos(back)
     groove = 1 - 0.15 * np.exp(-((x / 0.025) ** 2)) * (np.sin(turn) > 0)
-    tint = (groove * (0.45 + 0.55 * np.cos(back))).reshape(-1, 1) * np.array([0.78, 0.40, 0.40])
+    tint = (groove * (0.60 + 0.40 * np.cos(back))).reshape(-1, 1) * np.array([0.78, 0.40, 0.40])
     points = np.stack([x, y, z], -1).reshape(-1, 3)
     return Surface(points, grid_triangles(rows, columns), grid_uv(rows, columns), "pores", "wet", tint)
 

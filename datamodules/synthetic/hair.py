@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from datamodules.synthetic.body import on_skull
 from datamodules.synthetic.surfaces import Surface, grid_tangent, grid_triangles, grid_uv, smoothstep
 
-_CENTRE = np.array([0.0, 0.40, -0.42])  # of the skull, decimetres
-_RADII_FRONT, _RADII_BACK = np.array([0.78, 1.00, 0.76]), np.array([0.78, 1.00, 0.98])
 STYLES = ("bob", "long", "short")
 
 
@@ -54,13 +53,6 @@ def grow(haircut: Haircut, rng: np.random.Generator) -> list[Surface]:
     return surfaces
 
 
-def _on_skull(direction: np.ndarray, thickness: np.ndarray) -> np.ndarray:
-    """Points at a thickness over the skull, (..., 3), in unit directions (..., 3)."""
-    back = smoothstep(direction[..., 2:], 0.15, -0.15)
-    radii = _RADII_FRONT + (_RADII_BACK - _RADII_FRONT) * back
-    return _CENTRE + (radii + thickness[..., None]) * direction
-
-
 def _clumps(count: int, width: float, rng: np.random.Generator) -> np.ndarray:
     """Smooth noise across strands, (count,), about -1 to 1."""
     noise = gaussian_filter1d(rng.standard_normal(count), width, mode="nearest")
@@ -87,17 +79,17 @@ def _curtain(haircut: Haircut, side: int, rng: np.random.Generator) -> Surface:
     azimuth = np.radians(66 + (180 - 66) * across**0.9)
     level = np.radians(-4.0 - 6.0 * across)
     ends = np.stack([side * np.sin(azimuth) * np.cos(level), np.sin(level), np.cos(azimuth) * np.cos(level)], -1)
-    on_skull = np.clip(along / bend, 0, 1) + np.zeros(columns)
-    direction = _slerp(roots, ends, on_skull)
+    lying = np.clip(along / bend, 0, 1) + np.zeros(columns)
+    direction = _slerp(roots, ends, lying)
     clump = 0.65 * _clumps(columns, 2.2, rng) + 0.35 * _clumps(columns, 0.9, rng)
     edge = smoothstep(across, 0.0, 0.10)  # the frame of the face lies on the skin
     lift = 0.035 + haircut.volume * (0.075 + 0.06 * across) * np.sin(np.pi / 2 * np.clip(along / 0.35, 0, 1))
     thickness = lift * (0.30 + 0.70 * edge) + 0.020 * clump * smoothstep(along, 0.05, 0.5)
-    points = _on_skull(direction, thickness)
+    points = on_skull(direction, thickness)
     # Hanging part: straight down from the bend, a little out, then in at the tips.
     hang = np.clip((along - bend) / (1 - bend), 0, 1)
     tip = (-0.72 if haircut.style == "bob" else -1.75) + 0.05 * clump + 0.05 * (1 - across)
-    length = _on_skull(ends, np.full(columns, 0.1))[:, 1] - tip
+    length = on_skull(ends, np.full(columns, 0.1))[:, 1] - tip
     points[..., 1] -= hang * length
     outward = 0.10 * np.sin(np.pi * hang) * haircut.volume - 0.17 * hang**3
     ripple = haircut.wave * 0.035 * np.sin(9 * hang + 5 * clump) * hang
@@ -119,17 +111,19 @@ def _short(haircut: Haircut, rng: np.random.Generator) -> list[Surface]:
     # Height of the hairline: over the forehead, back at the temples, down the sideburns, around the ears, to the nape.
     knots = np.array([0, 25, 42, 55, 64, 74, 84, 100, 125, 150, 180])
     heights = np.array([31, 33, 34, 22, 2, -12, 0, 2, -30, -42, -44])
-    jag = 0.6 * _clumps(columns, 1.2, rng) + 0.4 * _clumps(columns, 0.6, rng)
-    line = np.interp(away, knots, heights) + 1.8 * jag
+    jag = 0.5 * _clumps(columns, 1.5, rng) + 0.5 * _clumps(columns, 0.5, rng)
+    line = np.interp(away, knots, heights) + 3.0 * jag
     elevation = np.radians(line + (90 - line) * along)
     turn = np.radians(azimuth + 18 * np.sign(haircut.parting) * along**2 * (away < 120))
     direction = np.stack([np.sin(turn) * np.cos(elevation), np.sin(elevation), np.cos(turn) * np.cos(elevation)], -1)
     clump = 0.6 * _clumps(columns, 2.5, rng) + 0.4 * _clumps(columns, 1.0, rng)
     top = smoothstep(np.degrees(elevation), 15, 55)
-    quiff = np.exp(-(((azimuth - 12 * np.sign(haircut.parting)) / 45) ** 2)) * np.exp(-(((along - 0.22) / 0.22) ** 2))
-    thickness = 0.015 + haircut.volume * (0.045 * smoothstep(along, 0, 0.15) + 0.10 * top + 0.10 * quiff)
-    thickness = thickness + 0.022 * clump * smoothstep(along, 0.03, 0.25) * (1 - along)
-    points = _on_skull(direction, thickness)
+    quiff = np.exp(-(((azimuth - 12 * np.sign(haircut.parting)) / 50) ** 2)) * np.exp(-(((along - 0.30) / 0.25) ** 2))
+    # The roots lie under the skin; the line is where the hair comes out of it.
+    grown = smoothstep(along, 0.0, 0.22)
+    thickness = -0.06 + grown * (0.075 + haircut.volume * (0.02 + 0.09 * top + 0.09 * quiff))
+    thickness = thickness + 0.032 * clump * smoothstep(along, 0.02, 0.25) * (1 - along)
+    points = on_skull(direction, thickness)
     shade = 0.82 + 0.18 * smoothstep(along, 0, 0.2) + 0.20 * clump * smoothstep(along, 0, 0.15) * (1 - along)
     return [_strands(points, shade, haircut.colour, flip=True, repeat=5.0)]
 

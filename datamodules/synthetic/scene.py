@@ -206,23 +206,31 @@ class Scene:
         posed = np.concatenate(
             [with_head @ rotation + translation, bent, *(_about_waist(part, turn) + place for part in clothes)]
         )
-        return posed, self._attributes(posed, eyes, rotation, len(with_head))
+        return posed, self._attributes(posed, face, eyes, rotation, len(with_head))
 
     def _attributes(
-        self, posed: np.ndarray, eyes: list[tuple[np.ndarray, np.ndarray, np.ndarray]], rotation: np.ndarray, heads: int
+        self,
+        posed: np.ndarray,
+        face: np.ndarray,
+        eyes: list[tuple[np.ndarray, np.ndarray, np.ndarray]],
+        rotation: np.ndarray,
+        heads: int,
     ) -> Attributes:
-        normals, texture, tangent = self._normals.copy(), self._texture.copy(), self._tangent.copy()
+        normals, texture, tint, tangent = (
+            array.copy() for array in (self._normals, self._texture, self._tint, self._tangent)
+        )
         count = len(self._head.vertices)
         normals[count:heads] = normals[count:heads] @ rotation
         tangent[:heads] = tangent[:heads] @ rotation
         normals[:count] = vertex_normals(posed[:count], self._head.triangles)
-        for k, (_, eye_normals, uv) in enumerate(eyes):
+        for k, (eye, (_, eye_normals, uv)) in enumerate(zip(self._eyes, eyes, strict=True)):
             rows = slice(self._starts[1 + k], self._starts[2 + k])
             normals[rows] = eye_normals @ rotation
             texture[rows] = self.atlas.locate("eye", uv)
+            tint[rows] *= 0.25 + 0.75 * eye.openness(face)
         facing = slice(self._starts[3], self._starts[6])  # lashes and cavity take the light of a wall
         normals[facing] = [0.0, 0.0, 1.0]
-        return Attributes(normals, texture, self._tint, tangent)
+        return Attributes(normals, texture, tint, tangent)
 
     def true_landmarks(self, posed: np.ndarray, camera: Camera) -> np.ndarray:
         """The 468 landmarks in pixels, (468, 3): x, y, and depth in the scale of x relative to the head's centre."""
