@@ -19,9 +19,10 @@ from face.camera import Camera
 from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, SIZE, TEXTURE, TRANSLATION
 from face.crop import Crop, crop_around
 from face.identity import IDENTITY_ENCODERS
+from face.landmarks import five_points
 from face.morphable_model import MorphableModel, load_face_model
 from face.reconstruction import RECONSTRUCTIONS, Geometry, identity_per_frame
-from face.tracking import Track, track
+from face.tracking import track
 from media.audio import mfcc_windows, read_audio, write_wav
 from media.errors import InputError
 from media.video import FPS, VideoInfo, VideoWriter, probe, sha256, stream_frames
@@ -43,6 +44,7 @@ def prepare_video(
     face_model: str = "facemesh",
     reconstruction: str = "closed_form",
     identity_encoder: str = "coefficients",
+    identity_onnx: str | None = None,
     progress: bool = False,
 ) -> Clip:
     """Prepare a person's video, or find it prepared already.
@@ -55,6 +57,7 @@ def prepare_video(
         face_model: Key of `face.morphable_model.FACE_MODELS`.
         reconstruction: Key of `face.reconstruction.RECONSTRUCTIONS`.
         identity_encoder: Key of `face.identity.IDENTITY_ENCODERS`.
+        identity_onnx: File of the network, for `arcface`.
         progress: Show progress bars.
 
     Returns:
@@ -71,6 +74,7 @@ def prepare_video(
         "face_model": face_model,
         "reconstruction": reconstruction,
         "identity_encoder": identity_encoder,
+        "identity_onnx": sha256(identity_onnx) if identity_onnx else None,
     }
     digest = sha256(video)
     key = hashlib.sha256(json.dumps([digest, settings], sort_keys=True).encode()).hexdigest()[:16]
@@ -82,7 +86,9 @@ def prepare_video(
     _check_sound(samples, video)
     scratch = _scratch_folder(Path(cache))
     try:
-        _prepare(scratch, info, digest, shift_sound(samples, audio_offset), settings, progress).save()
+        clip = _prepare(scratch, info, digest, shift_sound(samples, audio_offset), settings, progress)
+        clip.identity_features[:] = identity_features(clip, face_model, identity_encoder, identity_onnx)
+        clip.save()
         _publish(scratch, folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -158,7 +164,6 @@ def _prepare(
         identity_features=np.zeros((total, 512), np.float32),
     )
     _fit_appearance(clip, model, camera)
-    clip.identity_features[:] = _identity_features(clip, tracked, model, camera, settings["identity_encoder"])
     return clip
 
 
@@ -198,10 +203,24 @@ def _fit_appearance(clip: Clip, model: MorphableModel, camera: Camera) -> None:
     clip.coefficients[:, ILLUMINATION] = np.asarray(appearance.illumination)
 
 
-def _identity_features(clip: Clip, tracked: Track, model: MorphableModel, camera: Camera, encoder: str) -> np.ndarray:
-    alpha = identity_per_frame(clip.crop.to_crop(tracked.landmarks), tracked.confidence, model, camera)
-    delta = [
-        texture_per_frame(clip.frames(piece), torch.from_numpy(clip.coefficients[piece]), model, camera)
-        for piece in batches(slice(0, len(clip)), _BATCH)
-    ]
-    return np.asarray(IDENTITY_ENCODERS[encoder]()(alpha, np.concatenate([np.asarray(part) for part in delta])))
+def identity_features(clip: Clip, face_model: str, encoder: str, onnx: str | None = None) -> np.ndarray:
+    """One feature per true frame (SPEC, identity feature).
+
+    Args:
+        clip: With its pictures on disk, and geometry, texture and light in its coefficients.
+        face_model: Key of `face.morphable_model.FACE_MODELS`.
+        encoder: Key of `face.identity.IDENTITY_ENCODERS`.
+        onnx: File of the network, for `arcface`.
+
+    Returns:
+        (T, 512) float32 of unit length.
+    """
+    model, camera = load_face_model(face_model), Camera(clip.crop.size)
+    landmarks = clip.crop.to_crop(clip.landmarks)
+    pieces = list(batches(slice(0, len(clip)), _BATCH))
+    if encoder == "arcface":
+        arcface = IDENTITY_ENCODERS[encoder](onnx)
+        return np.concatenate([arcface(clip.frames(piece), five_points(landmarks[piece])[..., :2]) for piece in pieces])
+    alpha = identity_per_frame(landmarks, clip.confidence, model, camera)
+    delta = [texture_per_frame(clip.frames(piece), clip.coefficients[piece], model, camera) for piece in pieces]
+    return IDENTITY_ENCODERS[encoder]()(alpha, np.concatenate(delta))

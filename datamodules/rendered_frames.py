@@ -46,7 +46,9 @@ def render_clip(clip: Clip, part: slice, renderer: Renderer, albedo: torch.Tenso
     for piece in batches(part, _BATCH):
         target = channels_first(clip.frames(piece))
         image, mask = render_over(renderer, torch.from_numpy(clip.coefficients[piece]), albedo, target)
-        rendered.append(image), targets.append(target), masks.append(mask)
+        rendered.append(image)
+        targets.append(target)
+        masks.append(mask)
     identity = torch.from_numpy(clip.identity_features[part])
     return RenderedFrames(torch.cat(rendered), torch.cat(targets), torch.cat(masks), identity)
 

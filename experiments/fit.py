@@ -13,6 +13,7 @@ from datamodules.rendered_frames import render_clip
 from experiments.callbacks import last_checkpoint, trainer_keywords
 from experiments.person import person_renderer
 from face.coefficients import EXPRESSION, get_pose
+from face.identity import IDENTITY_ENCODERS
 from face.morphable_model import expression_scale, load_face_model, mouth_opening_map
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN
@@ -46,7 +47,8 @@ def fit_memory_gan(settings: dict[str, Any], folder: Path, clip: Clip, wandb_run
         return
     pl.seed_everything(settings["seed"], workers=True, verbose=False)
     frames = render_clip(clip, clip.training, *person_renderer(settings, clip))
-    module = MemoryGAN(**settings["memory_gan"])
+    threshold = IDENTITY_ENCODERS[settings["face"]["identity_encoder"]].similarity_threshold
+    module = MemoryGAN(similarity_threshold=threshold, seed=settings["seed"], **settings["memory_gan"])
     data = PersonalVideoDataModule(
         clip,
         "memory_gan",
@@ -58,7 +60,7 @@ def fit_memory_gan(settings: dict[str, Any], folder: Path, clip: Clip, wandb_run
     _fit(module, data, "memory_gan", settings, folder, wandb_run)
 
 
-def motion_statistics(clip: Clip, face_model: str) -> dict[str, np.ndarray]:
+def motion_statistics(clip: Clip, face_model: str) -> dict[str, Any]:
     """What `Audio2PoseLSTM` has to know of the face model and of the person, from the training part alone.
 
     Args:
@@ -95,7 +97,7 @@ def is_finished(folder: Path, stage: str, epochs: int) -> bool:
 
 
 def _fit(
-    module: pl.LightningModule,
+    module: Audio2PoseLSTM | MemoryGAN,
     data: PersonalVideoDataModule,
     stage: str,
     settings: dict[str, Any],
@@ -109,7 +111,7 @@ def _fit(
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
 
 
-def load_parent(module: pl.LightningModule, parent: Path, stage: str) -> None:
+def load_parent(module: Audio2PoseLSTM | MemoryGAN, parent: Path, stage: str) -> None:
     """Start from another run's weights and memory; everything has to fit (`init_from`).
 
     Raises:
@@ -120,7 +122,7 @@ def load_parent(module: pl.LightningModule, parent: Path, stage: str) -> None:
         raise InputError(f"init_from={parent}: has no checkpoint of {stage}; give the folder of a finished run")
     weights = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     # the scales of a person belong to the person, not to the parent
-    own = {name: value for name, value in module.state_dict().items() if name in getattr(module, "person_buffers", ())}
+    own = {name: value for name, value in module.state_dict().items() if name in module.person_buffers}
     try:
         module.load_state_dict(weights | own, strict=True)
     except RuntimeError as error:

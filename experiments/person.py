@@ -45,6 +45,7 @@ def prepare(settings: dict[str, Any], folder: Path) -> Clip:
         face_model=face["model"],
         reconstruction=face["reconstruction"],
         identity_encoder=face["identity_encoder"],
+        identity_onnx=face["identity_onnx"],
         progress=True,
     )
     facts = {

@@ -4,7 +4,6 @@ The paper's are ArcFace's, computed here from the user's ONNX file. Without one,
 tells two people apart in shape and texture.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -192,7 +191,7 @@ def _unit(features: np.ndarray) -> np.ndarray:
     return (features / np.maximum(norm, 1e-12)).astype(np.float32)
 
 
-IDENTITY_ENCODERS: dict[str, Callable[..., CoefficientEncoder | ArcFaceEncoder]] = {
+IDENTITY_ENCODERS: dict[str, Any] = {  # their keywords differ as their sources do
     "coefficients": CoefficientEncoder,
     "arcface": ArcFaceEncoder,
 }

@@ -59,7 +59,8 @@ class VideoWriter:
         if self._format is None:
             raise InputError(f"{path}: a video is written as one of {', '.join(_FORMATS)}; change the ending.")
         self._audio = None if audio is None else checked_samples(audio, "the sound of a video")
-        self._video_options = {"preset": "veryfast", **({"g": str(gop)} if gop else {})}
+        # files of key frames alone are large whatever the effort, and written where speed counts
+        self._video_options = {"preset": "ultrafast" if gop == 1 else "veryfast", **({"g": str(gop)} if gop else {})}
         self._video_options |= {"qp": "0"} if lossless else {"crf": str(crf)}
         self._lossless = lossless
         self._frames = 0

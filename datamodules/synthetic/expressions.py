@@ -130,7 +130,7 @@ def _rounding(face: np.ndarray) -> np.ndarray:
     for ring, thicker in ((INNER_LIPS, 0.0), (OUTER_LIPS, 0.02)):
         across = _across(face, ring)
         for k, point in enumerate(ring):
-            side = np.sign(face[point, 1] - mouth) if 0 < k % (len(ring) // 2) else 0
+            side = np.sign(face[point, 1] - mouth) if k % (len(ring) // 2) > 0 else 0
             move[point] = [-0.075 * across[k], thicker * side, 0.10 * (1 - 0.5 * across[k] ** 2)]
     return move
 

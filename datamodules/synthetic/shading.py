@@ -224,7 +224,7 @@ def _shade(
     """One pixel after the other: its samples that see the same surface are averaged, then coloured once."""
     height, width = image.shape[:2]
     count = SAMPLES * SAMPLES
-    values, colour, pixel = np.empty(_VALUES), np.empty(3), np.empty(3)
+    values, weights, colour, pixel = np.empty(_VALUES), np.empty(3), np.empty(3), np.empty(3)
     seen = np.empty(count, np.int64)
     for row in range(height):
         for column in range(width):
@@ -238,21 +238,25 @@ def _shade(
                     for k in range(3):
                         pixel[k] += backdrop[row, column, k]
                     continue
-                surface = surfaces[seen[s], 0]
+                surface, material = surfaces[seen[s], 0], surfaces[seen[s], 1]
                 values[:] = 0.0
                 same = 0
                 for t in range(s, count):
                     face = seen[t]
                     if face < 0 or surfaces[face, 0] != surface:
                         continue
-                    material = surfaces[face, 1]
-                    weights = barycentric[row * SAMPLES + t // SAMPLES, column * SAMPLES + t % SAMPLES]
+                    weights[:] = 0.0
+                    for u in range(t, count):  # mostly all samples lie in one triangle: then its values are read once
+                        if seen[u] == face:
+                            for corner in range(3):
+                                i, j = row * SAMPLES + u // SAMPLES, column * SAMPLES + u % SAMPLES
+                                weights[corner] += barycentric[i, j, corner]
+                            seen[u] = _DONE
+                            same += 1
                     for corner in range(3):
                         vertex = triangles[face, corner]
                         for k in range(_VALUES):
                             values[k] += weights[corner] * vertices[vertex, k]
-                    seen[t] = _DONE
-                    same += 1
                 values /= same
                 _colour(values, table[material], atlas, light, lamps, lamp_colours, colour)
                 for k in range(3):
