@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -30,9 +31,9 @@ _COEFFICIENTS = 13  # SPEC
 _LIFTER = 22  # SPEC
 _ROWS_PER_FRAME = 4  # SPEC
 _MARGIN = 1920  # samples: SPEC, 120 ms of silence before and after
-# Ours: weaker than the rounding of a 16-bit file (its noise power in one FFT bin), a band counts as silent. Exact
-# zeros and the faint noise a lossy codec leaves in their place then give the same features, 12 zeros.
-_SILENCE = _WINDOW * 2.0**-30 / 12
+# Ours: ten times the rounding noise of a 16-bit file is where silence begins, in every band. Exact zeros and the faint
+# noise a file leaves in their place then give the same features, those that louder white noise has too.
+_SILENCE = 10 * 2.0**-30 / 12
 # Ours: a track whose time stamps leave the count of samples by more than a video frame has a real hole there;
 # less is rounding of the stamps.
 _HOLE = Fraction(1, 25)  # seconds
@@ -119,7 +120,7 @@ def mfcc(samples: np.ndarray) -> np.ndarray:
     Row r is computed from the 25 ms that begin at sample 160 r; beyond the end there is silence. The power spectrum
     (Hann window) of the pre-emphasised sound is summed in 26 triangular HTK mel bands of height 1; of the natural
     logarithms an orthonormal DCT-II gives coefficients 0 ... 12, which are liftered with L = 22 as
-    1 + L/2 sin(π n / L). Coefficient 0, the loudness, is dropped, so a constant gain changes nothing.
+    1 + L/2 sin(π n / L). Coefficient 0, the loudness, is dropped, so loudness by itself changes nothing.
 
     Args:
         samples: (n,) float at 16 kHz.
@@ -148,10 +149,19 @@ def mfcc(samples: np.ndarray) -> np.ndarray:
         center=False,
     )[:, :rows]
     # Not librosa's decibels: they are cut 80 dB below the loudest moment, so one cough would change every row.
-    cepstrum = librosa.feature.mfcc(S=np.log(np.maximum(bands, _SILENCE)), n_mfcc=_COEFFICIENTS)
+    cepstrum = librosa.feature.mfcc(S=np.log(np.maximum(bands, _silence()[:, None])), n_mfcc=_COEFFICIENTS)
     # Not librosa's lifter: it counts coefficient 0 as 1; HTK and the original code count it as 0.
     lifter = 1 + _LIFTER / 2 * np.sin(np.pi * np.arange(_COEFFICIENTS) / _LIFTER)
     return np.ascontiguousarray((cepstrum.T * lifter)[:, 1:], np.float32)
+
+
+@cache
+def _silence() -> np.ndarray:
+    """What the faintest noise that counts as sound has in each band, (26,): white, pre-emphasised, windowed."""
+    filters = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=_FFT, n_mels=_BANDS, htk=True, norm=None)
+    emphasis = np.abs(1 - _PRE_EMPHASIS * np.exp(-1j * np.linspace(0, np.pi, _FFT // 2 + 1))) ** 2
+    window = (librosa.filters.get_window("hann", _WINDOW) ** 2).sum()
+    return _SILENCE * window * (filters @ emphasis)
 
 
 def mfcc_windows(samples: np.ndarray, frames: int | None = None) -> np.ndarray:
@@ -207,11 +217,12 @@ def _stretches(
 
 
 def _resampler() -> av.AudioResampler:
-    return av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+    return av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
 
 
 def _joined(chunks: list[av.AudioFrame]) -> np.ndarray:
-    return np.concatenate([np.zeros(0, np.float32), *(chunk.to_ndarray()[0] for chunk in chunks)])
+    # The mean of the channels: FFmpeg's own mix of two equal channels is 1.4 times as loud as each, and clips.
+    return np.concatenate([np.zeros(0, np.float32), *(chunk.to_ndarray().mean(axis=0) for chunk in chunks)])
 
 
 def _sounds(container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:

@@ -1,7 +1,9 @@
 """Videos of every kind in, frames at 25 per second out, one at a time."""
 
 import hashlib
+import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -152,10 +154,8 @@ def stream_frames(path: str | Path, start: int = 0, stop: int | None = None) -> 
         decoded = pictures(container, stream, path)
         origin, picture = first = first_picture(decoded, path)
         view = _View.of(picture, stream)
-        if start:
-            yield from _resampled(_sought(container, stream, path, origin, start), origin, view, stream, start, stop)
-        else:
-            yield from _resampled(chain([first], decoded), origin, view, stream, start, stop)
+        decoded = _sought(container, stream, path, origin, start) if start else chain([first], decoded)
+        yield from _resampled(decoded, origin, view, stream, start, stop)
 
 
 def read_frames(path: str | Path, start: int = 0, stop: int | None = None) -> np.ndarray:
@@ -190,15 +190,20 @@ def sha256(path: str | Path) -> str:
 def _sought(
     container: InputContainer, stream: av.VideoStream, path: str | Path, origin: Fraction, start: int
 ) -> Iterator[tuple[Fraction, av.VideoFrame]]:
-    """Pictures from a key frame at or before frame `start` on."""
+    """Pictures from a key frame at or before frame `start` on, or all where that cannot be trusted."""
     target = origin + Fraction(start, FPS) + _INSTANT
-    container.seek(int(target / Fraction(stream.time_base or 1)), stream=stream)
-    decoded = pictures(container, stream, path)
-    first = next(decoded, None)
-    if first is None or first[0] > target:  # no index, or a wrong one: from the beginning
-        container.seek(int(origin / Fraction(stream.time_base or 1)), stream=stream)
-        return pictures(container, stream, path)
-    return chain([first], decoded)
+    # Other containers have no exact index, and times after a jump are wrong [MPEG program streams: by a frame].
+    if {"mp4", "matroska"} & set(container.format.name.split(",")):
+        with suppress(av.FFmpegError):
+            container.seek(int(target / Fraction(stream.time_base or 1)), stream=stream)
+        decoded = pictures(container, stream, path)
+        first = next(decoded, None)
+        if first is not None and first[0] <= target:
+            yield first
+            yield from decoded
+            return
+    with open_container(path) as again:
+        yield from pictures(again, picture_track(again, path), path)
 
 
 def _resampled(
@@ -220,11 +225,15 @@ def _resampled(
             until += lasting or picture_step(stream)
         elif time is not None:
             until = time
-        frame = None
-        while shown is not None and origin + Fraction(k, FPS) + _INSTANT < until:
-            frame = view.frame(shown, to_rgb) if frame is None else frame.copy()
+        # As many frames as have their instant before `until`.
+        last = math.ceil((until - origin - _INSTANT) * FPS)
+        last = last if stop is None else min(last, stop)
+        if shown is not None and k < last:
+            frame = view.frame(shown, to_rgb)
+            for _ in range(k, last - 1):
+                yield frame.copy()  # whoever draws on it must not draw on the next
             yield frame
-            k += 1
-            if k == stop:
-                return
+            k = last
+        if k == stop:
+            return
         shown = picture
