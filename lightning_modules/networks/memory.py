@@ -104,10 +104,9 @@ class IdentityMemory(nn.Module):
         Returns:
             () tensor, mean over the batch, always part of the graph of `queries`.
         """
-        score = (queries.float() @ self.keys.T).masked_fill(~self.filled, -torch.inf)
-        score, nearest = score.topk(min(self.top_k, score.shape[1]), dim=1)
+        score, nearest = self._scores(queries).topk(min(self.top_k, len(self.keys)), dim=1)
         with torch.no_grad():
-            alike = (values.float() @ self.values.T).gather(1, nearest) > self.similarity_threshold
+            alike = _cosine(values, self.values).gather(1, nearest) > self.similarity_threshold
         positive = score.masked_fill(~alike, -torch.inf).amax(1)
         negative = score.masked_fill(alike, -torch.inf).amax(1)
         defined = positive.isfinite() & negative.isfinite()
@@ -132,9 +131,9 @@ class IdentityMemory(nn.Module):
             self._write_one(query, value, index)
 
     def _write_one(self, query: Tensor, value: Tensor, index: Tensor) -> None:
-        nearest = (self.keys @ query).masked_fill(~self.filled, -torch.inf).argmax()
+        nearest = self._scores(query[None])[0].argmax()
         self.age += self.filled
-        if self.filled[nearest] and self.values[nearest] @ value > self.similarity_threshold:
+        if self.filled[nearest] and _cosine(value[None], self.values[nearest][None]) > self.similarity_threshold:
             slot = nearest
             self.keys[slot] = functional.normalize(self.keys[slot] + query, dim=0)
         else:
@@ -143,6 +142,10 @@ class IdentityMemory(nn.Module):
             self.filled[slot], self.source[slot] = True, index
         self.age[slot] = 0
         self.written += 1
+
+    def _scores(self, queries: Tensor) -> Tensor:
+        """Similarity to every key, (B, slots), -inf where a slot is empty."""
+        return _cosine(queries, self.keys).masked_fill(~self.filled, -torch.inf)
 
     def _slot_to_fill(self) -> Tensor:
         if not self.filled.all():
@@ -164,9 +167,14 @@ class IdentityMemory(nn.Module):
         """
         if not self.filled.any():
             raise RuntimeError("the memory is empty: train MemoryGAN, or load a checkpoint, before retrieving from it")
-        score = (queries.float() @ self.keys.T).masked_fill(~self.filled, -torch.inf)
-        similarity, slots = score.max(1)
+        similarity, slots = self._scores(queries).max(1)
         return Retrieved(self.values[slots], slots, similarity)
+
+
+def _cosine(a: Tensor, b: Tensor) -> Tensor:
+    """(N, D) and (M, D) of unit length -> (N, M), in fp32: bf16 would rank near neighbours wrongly."""
+    with torch.autocast(a.device.type, enabled=False):
+        return a.float() @ b.float().T
 
 
 def smooth_features(features: Tensor, window: int = 25) -> Tensor:

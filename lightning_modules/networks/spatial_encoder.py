@@ -67,10 +67,18 @@ class SpatialEncoder(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Rendered frames (B, 3, H, W) in [-1, 1] -> (B, feature_size) of length 1, always computed in fp32."""
+        return self.embed(self.pool5(frames))
+
+    @torch.no_grad()
+    def pool5(self, frames: Tensor) -> Tensor:
+        """The frozen part: (B, 3, H, W) -> (B, 512), always computed in fp32."""
         # in bf16 the nearest of many memory slots would often be another one
-        with torch.autocast(frames.device.type, enabled=False), torch.no_grad():
-            pool5 = (self.backbone(self._normalise(frames)) - self.pool5_mean) / self.pool5_std
         with torch.autocast(frames.device.type, enabled=False):
+            return (self.backbone(self._normalise(frames)) - self.pool5_mean) / self.pool5_std
+
+    def embed(self, pool5: Tensor) -> Tensor:
+        """The trained part: (B, 512) -> (B, feature_size) of length 1, always computed in fp32."""
+        with torch.autocast(pool5.device.type, enabled=False):
             return functional.normalize(self.project(pool5), dim=1)
 
     @torch.no_grad()

@@ -1,0 +1,280 @@
+"""Stage 2: from rendered to realistic frames (paper, 3.4; Eq. 3-5)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from torch import Tensor
+from torchmetrics import MeanMetric
+
+from evaluation.image_quality import PSNR
+from lightning_modules import losses
+from lightning_modules.averaging import averaged_copy, follow
+from lightning_modules.networks.discriminator import PatchDiscriminator
+from lightning_modules.networks.generator import Generator, Refined
+from lightning_modules.networks.memory import IdentityMemory, smooth_features
+from lightning_modules.networks.spatial_encoder import SpatialEncoder
+
+__all__ = ["LOSS_WEIGHTS", "MemoryGAN", "Refined", "smooth_features"]
+
+Batch = dict[str, Tensor]
+LOSS_WEIGHTS = {
+    "adversarial": 1.0,  # paper, Eq. 4
+    "l1": 100.0,  # paper, 4.1: λ1
+    "attention": 2.0,  # paper, 4.1: λ2
+    "smoothness": 1e-5,  # paper, 4.1: λ3
+    "discriminator": 1.0,
+    "triplet": 1.0,
+}
+_CALIBRATION_FRAMES = 32  # ours: rendered frames on which the seeded spatial encoder sets its statistics
+
+
+class MemoryGAN(pl.LightningModule):
+    """Generator G, discriminator D and memory M.
+
+    Batches are dicts of `rendered` (B, 3, 3, H, W) [frames t-2, t-1, t], `target` (B, 3, H, W), `identity` (B, 512)
+    of unit length, `index` (B,) int64, and maybe `face_mask` (B, 1, H, W) in [0, 1]. In training G gets the true
+    frame's identity feature, at test the one that `retrieve` finds, smoothed by `smooth_features`.
+
+    Optimisation is manual, three steps per batch. `trainer.global_step` therefore counts three per batch, and so does
+    `max_steps`: give `max_epochs`. Loggers count batches, and so does the buffer `steps`. Memory and losses are
+    computed in fp32, G and D in the Trainer's precision (bf16 needs no gradient scaler).
+
+    Args:
+        similarity_threshold: Cosine similarity above which two identity features are of one person; it belongs to the
+            identity encoder.
+        channels: Base width of G.
+        levels: Halvings in G; sides must be multiples of 2**levels.
+        full_channels: Width of G at full size.
+        dropout: In the three innermost upward blocks of G, off at test.
+        discriminator_channels: Of D's first layer.
+        discriminator_layers: Of D; 3 judge patches of 70 x 70 px.
+        identity_size: Numbers of an identity feature.
+        spatial_encoder: `seeded` or `imagenet`.
+        spatial_weights: The user's ResNet-18 file, for `imagenet`; needed when training starts, then in the checkpoint.
+        spatial_size: Side to which frames are reduced for the spatial feature, px.
+        memory_slots: Capacity of M.
+        top_k: Slots among which the triplet loss looks.
+        margin: α of the triplet loss.
+        age_noise: Half width of the noise on ages when the oldest slot is replaced.
+        loss_weights: Factors of `adversarial`, `l1`, `attention`, `smoothness`, `discriminator`, `triplet`.
+        face_weight: Extra weight of the pixels of `face_mask` in the L1 term.
+        learning_rate: Of Adam, for all three.
+        betas: Of Adam.
+        gradient_clip: Largest norm of each network's gradient; 0 for none.
+        decay_fraction: Share of the epochs, at the end, in which the learning rates fall linearly to 0.
+        average_decay: Share that stays of the running average of G's weights which is used at test; 0 for none.
+        seed: Of the spatial encoder and the memory's noise; the rest starts from the global random state.
+
+    Raises:
+        ValueError: A setting is out of range or unknown.
+    """
+
+    person_buffers: tuple[str, ...] = ()  # everything is taken over from a general model
+    steps: Tensor
+
+    def __init__(
+        self,
+        *,
+        similarity_threshold: float,
+        channels: int = 32,
+        levels: int = 6,
+        full_channels: int = 16,
+        dropout: float = 0.0,
+        discriminator_channels: int = 32,
+        discriminator_layers: int = 3,
+        identity_size: int = 512,
+        spatial_encoder: str = "seeded",
+        spatial_weights: str | None = None,
+        spatial_size: int = 128,
+        memory_slots: int = 1000,
+        top_k: int = 256,
+        margin: float = 0.3,
+        age_noise: float = 4.0,
+        loss_weights: dict[str, float] = LOSS_WEIGHTS,
+        face_weight: float = 0.0,
+        learning_rate: float = 2e-4,
+        betas: tuple[float, float] = (0.5, 0.999),
+        gradient_clip: float = 0.0,
+        decay_fraction: float = 0.0,
+        average_decay: float = 0.998,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.save_hyperparameters(logger=False)
+        self.automatic_optimization = False
+        self.generator = Generator(channels, levels, full_channels, identity_size, dropout)
+        self.average = averaged_copy(self.generator) if average_decay else None
+        self.discriminator = PatchDiscriminator(discriminator_channels, discriminator_layers)
+        self.spatial = SpatialEncoder(spatial_encoder, spatial_size, seed=seed)
+        self.memory = IdentityMemory(
+            memory_slots,
+            value_size=identity_size,
+            similarity_threshold=similarity_threshold,
+            top_k=top_k,
+            margin=margin,
+            age_noise=age_noise,
+            seed=seed,
+        )
+        self.spatial_weights, self.loss_weights, self.face_weight = spatial_weights, dict(loss_weights), face_weight
+        self.learning_rate, self.betas, self.gradient_clip = learning_rate, (betas[0], betas[1]), gradient_clip
+        self.decay_fraction, self.average_decay = decay_fraction, average_decay
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.psnr, self.face_psnr = PSNR(), PSNR()
+        self.l1, self.accuracy = MeanMetric(), MeanMetric()
+
+    def forward(self, rendered: Tensor, identity: Tensor) -> Refined:
+        """Refine the last frame of each window (Eq. 3).
+
+        Args:
+            rendered: (B, 3, 3, H, W) rendered frames t-2, t-1, t in [-1, 1].
+            identity: (B, identity_size) of unit length.
+        """
+        network = self.generator if self.training or self.average is None else self.average
+        refined: Refined = network(rendered, identity)
+        return refined
+
+    @torch.no_grad()
+    def retrieve(self, frames: Tensor) -> Tensor:
+        """The identity feature that the memory holds for each rendered frame, to be smoothed over time.
+
+        Args:
+            frames: (B, 3, H, W) rendered frames in [-1, 1].
+
+        Returns:
+            (B, identity_size) fp32 of unit length.
+
+        Raises:
+            RuntimeError: The memory is empty.
+        """
+        return self.memory.retrieve(self.spatial(frames)).values
+
+    def on_train_start(self) -> None:
+        """Make the spatial encoder ready, unless a checkpoint did.
+
+        Raises:
+            ValueError: `imagenet` without a fitting file.
+        """
+        if self.spatial.ready:
+            return
+        if self.spatial.kind == "imagenet":
+            if self.spatial_weights is None:
+                raise ValueError("spatial_encoder=imagenet needs spatial_weights, torchvision's resnet18 .pth file")
+            self.spatial.load_imagenet(self.spatial_weights)
+        else:
+            self.spatial.calibrate(self._first_frames(self.trainer.train_dataloader))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Memory first, then D and G on what G makes now (paper, footnote 3).
+
+        The memory is updated before and apart from the GAN; D learns before G, so that G answers to a D that has
+        seen its present output.
+        """
+        optimizers: Any = self.optimizers()
+        memory_optimizer, discriminator_optimizer, generator_optimizer = optimizers
+        values = self._update_memory(batch, memory_optimizer)
+        refined = self.generator(batch["rendered"], batch["identity"])
+        values |= self._step(discriminator_optimizer, lambda: self._discriminator_losses(batch, refined.frame.detach()))
+        values |= self._step(generator_optimizer, lambda: self._generator_losses(batch, refined))
+        if self.average is not None:
+            follow(self.average, self.generator, self.average_decay, int(self.steps))
+        self.steps += 1
+        self.log("train/l1", values.pop("l1"), prog_bar=True, batch_size=len(batch["target"]))
+        self.log_dict({f"train/{name}": value for name, value in values.items()}, batch_size=len(batch["target"]))
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Refine with retrieved features, as at test; before anything is in the memory, with the true ones."""
+        identity = batch["identity"].float()
+        if len(self.memory):
+            retrieved = self.retrieve(batch["rendered"][:, -1])
+            self.accuracy.update(((retrieved * identity).sum(1) > self.memory.similarity_threshold).float())
+            identity = retrieved
+        frame = self(batch["rendered"], identity).frame
+        self.psnr.update(frame, batch["target"])
+        self.l1.update((frame - batch["target"]).abs().mean(dim=(1, 2, 3)))
+        self.log("val/psnr", self.psnr, prog_bar=True)
+        self.log("val/l1", self.l1)
+        if "face_mask" in batch:
+            self.face_psnr.update(frame, batch["target"], batch["face_mask"])
+            self.log("val/psnr_face", self.face_psnr)
+        if len(self.memory):
+            self.log("val/retrieval_accuracy", self.accuracy)
+
+    def configure_optimizers(self) -> Any:
+        """Adam for the memory's linear layer, D and G, in the order of their steps, and their decay if there is one."""
+        optimizers = [
+            torch.optim.Adam(network.parameters(), self.learning_rate, betas=self.betas)
+            for network in (self.spatial.project, self.discriminator, self.generator)
+        ]
+        epochs = self.trainer.max_epochs or -1
+        if not self.decay_fraction or epochs < 0:
+            return optimizers
+        length = self.decay_fraction * epochs
+        schedules = [
+            torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: max(0.0, min(1.0, (epochs - epoch) / length)))
+            for optimizer in optimizers
+        ]
+        return optimizers, schedules
+
+    def on_train_epoch_end(self) -> None:
+        """Step the decay of the learning rates."""
+        schedules: Any = self.lr_schedulers() or []
+        for schedule in schedules:
+            schedule.step()
+
+    def _step(self, optimizer: LightningOptimizer, terms: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """One step on the weighted sum of some losses; the other optimisers' networks get no gradients."""
+        with self.toggled_optimizer(optimizer):
+            values = terms()
+            optimizer.zero_grad()
+            self.manual_backward(losses.weighted_sum(values, self.loss_weights))
+            if self.gradient_clip:
+                self.clip_gradients(optimizer.optimizer, self.gradient_clip, "norm")
+            optimizer.step()
+        return {name: value.detach() for name, value in values.items()}
+
+    def _update_memory(self, batch: Batch, optimizer: LightningOptimizer) -> dict[str, Tensor]:
+        """Threshold triplet loss on the spatial features, then write them as they are after that step."""
+        pool5, identity = self.spatial.pool5(batch["rendered"][:, -1]), batch["identity"].float()
+        values = self._step(
+            optimizer, lambda: {"triplet": self.memory.triplet_loss(self.spatial.embed(pool5), identity)}
+        )
+        # Lightning does not synchronise buffers under manual optimisation: every process writes the same samples
+        with torch.no_grad():
+            queries = self._gather(self.spatial.embed(pool5))
+        self.memory.write(queries, self._gather(identity), self._gather(batch["index"]))
+        return values | {"memory_filled": self.memory.filled.float().mean()}
+
+    def _discriminator_losses(self, batch: Batch, refined: Tensor) -> dict[str, Tensor]:
+        # one pass for both: normalisation is per frame, so they do not see each other
+        rendered = torch.cat([batch["rendered"], batch["rendered"]])
+        real, fake = self.discriminator(rendered, torch.cat([batch["target"], refined])).chunk(2)
+        return {"discriminator": losses.discriminator_loss(real, fake)}
+
+    def _generator_losses(self, batch: Batch, refined: Refined) -> dict[str, Tensor]:
+        weight = 1 + self.face_weight * batch["face_mask"] if self.face_weight else None
+        logits = self.discriminator(batch["rendered"], refined.frame)
+        return {
+            "adversarial": losses.generator_adversarial_loss(logits),
+            "l1": losses.reconstruction_loss(refined.frame, batch["target"], weight),
+            "attention": losses.attention_loss(refined.attention),
+            "smoothness": losses.smoothness_loss(refined.attention),
+        }
+
+    def _gather(self, tensor: Tensor) -> Tensor:
+        """(B, ...) of every process -> (processes * B, ...) in global sample order (sample i is on process i % n)."""
+        if self.trainer.world_size == 1:
+            return tensor
+        gathered: Any = self.all_gather(tensor)
+        flat: Tensor = gathered.transpose(0, 1).flatten(0, 1)
+        return flat
+
+    def _first_frames(self, batches: Any) -> Tensor:
+        frames: list[Tensor] = []
+        for batch in batches:
+            frames += self._gather(batch["rendered"][:, -1].to(self.device))
+            if len(frames) >= _CALIBRATION_FRAMES:
+                break
+        return torch.stack(frames)

@@ -1,0 +1,304 @@
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch.nn import functional
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
+
+from lightning_modules.memory_gan import MemoryGAN
+from lightning_modules.networks.resnet import ResNet18
+
+SIZE = 32
+
+
+def make_module(seed=0, **keywords):
+    torch.manual_seed(seed)
+    small = {
+        "similarity_threshold": 0.8,
+        "channels": 8,
+        "levels": 3,
+        "full_channels": 8,
+        "discriminator_channels": 4,
+        "discriminator_layers": 2,
+        "identity_size": 16,
+        "spatial_size": 32,
+        "memory_slots": 12,
+        "top_k": 8,
+        "learning_rate": 2e-3,
+        "average_decay": 0.9,
+    }
+    return MemoryGAN(**(small | keywords))
+
+
+class Frames(Dataset):
+    """Frames of a few people: a smooth picture of each, whose rendering lacks brightness and has a black mouth."""
+
+    def __init__(self, count=6, people=3, seed=0):
+        generator = torch.Generator().manual_seed(seed)
+        smooth = torch.rand(people, 3, 4, 4, generator=generator) * 1.6 - 0.8
+        pictures = functional.interpolate(smooth, (SIZE, SIZE), mode="bilinear")
+        self.who = torch.arange(count) % people
+        people_identity = functional.normalize(torch.randn(people, 16, generator=generator), dim=1)
+        jitter = 0.1 * torch.rand(count, 3, 1, 1, generator=generator)
+        self.target = pictures[self.who] + jitter
+        self.mask = torch.zeros(count, 1, SIZE, SIZE)
+        self.mask[..., 8:24, 8:24] = 1
+        self.rendered = torch.where(self.mask.bool(), self.target * 0.8, self.target)
+        self.rendered[..., 14:18, 12:20] = -1
+        self.identity = people_identity[self.who]
+
+    def __len__(self):
+        return len(self.who)
+
+    def __getitem__(self, index):
+        window = self.rendered[[max(index - 2, 0), max(index - 1, 0), index]]
+        return {
+            "rendered": window,
+            "target": self.target[index],
+            "face_mask": self.mask[index],
+            "identity": self.identity[index],
+            "index": torch.tensor(index),
+        }
+
+
+def make_trainer(tmp_path, **keywords):
+    defaults = {
+        "accelerator": "cpu",
+        "max_epochs": 1,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "default_root_dir": tmp_path,
+        "num_sanity_val_steps": 0,
+    }
+    return pl.Trainer(**(defaults | keywords))
+
+
+def loader(count=6, batch_size=2):
+    return DataLoader(Frames(count), batch_size=batch_size)
+
+
+def test_overfits_through_a_trainer_and_finds_its_people(tmp_path):
+    module = make_module(loss_weights={**module_weights(), "adversarial": 0.1})
+    trainer = make_trainer(tmp_path, max_epochs=3)
+    trainer.fit(module, DataLoader(ConcatDataset(10 * [Frames(6)]), batch_size=3), loader())
+    values = {name: value.item() for name, value in trainer.callback_metrics.items()}
+    assert values["train/l1"] < 0.04  # 0.15 as rendered
+    assert values["val/retrieval_accuracy"] == 1.0
+    data = Frames()
+    rendered_error = (data.rendered - data.target).square().mean((1, 2, 3))
+    rendered_psnr = (-10 * (rendered_error / 4).log10()).mean().item()
+    assert values["val/psnr"] > rendered_psnr + 3
+    assert len(module.memory) == 3  # one slot per person
+
+
+def module_weights():
+    return {"adversarial": 1.0, "l1": 100.0, "attention": 2.0, "smoothness": 1e-5, "discriminator": 1.0, "triplet": 1.0}
+
+
+def test_default_loss_weights_are_the_papers():
+    weights = make_module().loss_weights
+    assert weights == module_weights()
+
+
+def test_three_steps_in_the_papers_order_each_on_its_own_network(tmp_path):
+    module = make_module()
+    networks = {"memory": module.spatial.project, "discriminator": module.discriminator, "generator": module.generator}
+
+    def snapshot():
+        return {
+            **{
+                name: [p.detach().clone() for p in network.parameters() if p is not None]
+                for name, network in networks.items()
+            },
+            "written": [module.memory.written.clone()],
+        }
+
+    order, original = [], module._step
+
+    def watched(optimizer, terms):
+        before = snapshot()
+        values = original(optimizer, terms)
+        after = snapshot()
+        changed = [
+            name
+            for name in before
+            if any(not torch.equal(x, y) for x, y in zip(before[name], after[name], strict=True))
+        ]
+        order.append((sorted(values), changed, int(module.memory.written)))
+        return values
+
+    module._step = watched
+    make_trainer(tmp_path, limit_train_batches=2).fit(module, loader())
+    names = [step[0] for step in order]
+    assert names == 2 * [["triplet"], ["discriminator"], ["adversarial", "attention", "l1", "smoothness"]]
+    assert [step[1] for step in order[1:3]] == [["discriminator"], ["generator"]]
+    # written after the memory's own step and before the step of D
+    assert [step[2] for step in order] == [0, 2, 2, 2, 4, 4]
+
+
+def test_memory_keys_are_the_features_after_the_step(tmp_path):
+    data = Frames(3)
+    module = make_module()
+    make_trainer(tmp_path).fit(module, DataLoader(data, batch_size=3))
+    with torch.no_grad():
+        features = module.spatial(data.rendered)
+    torch.testing.assert_close(module.memory.keys[:3], features, rtol=1e-4, atol=1e-5)
+    assert torch.equal(module.memory.values[:3], data.identity)
+    assert module.memory.source[:4].tolist() == [0, 1, 2, -1]
+    assert torch.equal(module.retrieve(data.rendered), data.identity)
+
+
+def test_backbone_stays_and_is_calibrated_once(tmp_path):
+    module = make_module()
+    convolutions = module.spatial.backbone.conv1.weight.clone()
+    make_trainer(tmp_path, max_epochs=2).fit(module, loader())
+    statistics = module.spatial.backbone.layer4[1].bn2.running_var.clone()
+    assert module.spatial.ready
+    make_trainer(tmp_path).fit(module, DataLoader(Frames(4, seed=1), batch_size=2))
+    assert torch.equal(module.spatial.backbone.conv1.weight, convolutions)
+    assert torch.equal(module.spatial.backbone.layer4[1].bn2.running_var, statistics)
+
+
+def test_validation_values_are_those_of_the_saved_frames(tmp_path):
+    module = make_module()
+    trainer = make_trainer(tmp_path)
+    trainer.fit(module, loader(), loader())
+    metrics = trainer.callback_metrics
+    module.eval()
+    data, frames = Frames(), []
+    for index in range(6):
+        sample = data[index]
+        with torch.no_grad():
+            identity = module.retrieve(sample["rendered"][None, -1])
+            frames.append(module(sample["rendered"][None], identity).frame)
+    error = (torch.cat(frames) - data.target).double() / 2
+    psnr = -10 * error.square().mean((1, 2, 3)).log10()
+    inside = error[..., 8:24, 8:24].square().mean((1, 2, 3))
+    assert metrics["val/psnr"].item() == pytest.approx(psnr.mean().item(), abs=1e-3)
+    assert metrics["val/psnr_face"].item() == pytest.approx((-10 * inside.log10()).mean().item(), abs=1e-3)
+    assert metrics["val/l1"].item() == pytest.approx(2 * error.abs().mean().item(), rel=1e-4)
+    assert 0 <= metrics["val/retrieval_accuracy"] <= 1
+
+
+def test_validation_before_training_works(tmp_path):
+    values = make_trainer(tmp_path).validate(make_module(), loader(), verbose=False)[0]
+    assert set(values) == {"val/psnr", "val/l1", "val/psnr_face"}
+
+
+def test_checkpoint_keeps_the_memory_bit_for_bit(tmp_path):
+    module = make_module()
+    trainer = make_trainer(tmp_path, max_epochs=2)
+    trainer.fit(module, loader())
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    again = MemoryGAN.load_from_checkpoint(tmp_path / "a.ckpt", map_location="cpu", weights_only=True)
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+    assert again.memory.similarity_threshold == 0.8
+    batch = next(iter(loader()))
+    module.eval(), again.eval()
+    assert torch.equal(
+        module(batch["rendered"], batch["identity"]).frame, again(batch["rendered"], batch["identity"]).frame
+    )
+
+
+@pytest.mark.parametrize("keywords", [{}, {"decay_fraction": 0.5, "gradient_clip": 1.0, "memory_slots": 2}])
+def test_resumed_training_equals_training_in_one_go(tmp_path, keywords):
+    def trainer(epochs):
+        # the learning rates follow max_epochs, so both trainers know the same one
+        return make_trainer(tmp_path, max_epochs=4, limit_train_batches=None, callbacks=[StopAfter(epochs)])
+
+    whole, first, second = make_module(**keywords), make_module(**keywords), make_module(seed=9, **keywords)
+    trainer(4).fit(whole, loader())
+    half = trainer(2)
+    half.fit(first, loader())
+    half.save_checkpoint(tmp_path / "half.ckpt")
+    trainer(4).fit(second, loader(), ckpt_path=str(tmp_path / "half.ckpt"), weights_only=True)
+    assert int(whole.steps) == int(second.steps) == 12
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+
+
+class StopAfter(pl.Callback):
+    def __init__(self, epochs):
+        self.epochs = epochs
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        trainer.should_stop = trainer.current_epoch + 1 >= self.epochs
+
+
+def test_learning_rate_falls_linearly_at_the_end(tmp_path):
+    class Watch(pl.Callback):
+        rates = []  # noqa: RUF012
+
+        def on_train_epoch_start(self, trainer, pl_module):
+            self.rates.append([optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers])
+
+    watch = Watch()
+    module = make_module(learning_rate=1e-3, decay_fraction=0.5)
+    make_trainer(tmp_path, max_epochs=8, limit_train_batches=1, callbacks=[watch]).fit(module, loader())
+    expected = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25]) * 1e-3
+    torch.testing.assert_close(torch.tensor(watch.rates), expected[:, None].expand(8, 3))
+
+
+def test_gathered_samples_come_in_global_order():
+    class Two:
+        world_size = 2
+
+    module = make_module()
+    module._trainer = Two()
+    mine, other = torch.tensor([0, 2, 4]), torch.tensor([1, 3, 5])
+    module.all_gather = lambda tensor: torch.stack([mine, other])
+    assert module._gather(mine).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_average_is_used_at_test_alone(tmp_path):
+    module = make_module()
+    make_trainer(tmp_path).fit(module, loader())
+    batch = next(iter(loader()))
+    arguments = batch["rendered"], batch["identity"]
+    with torch.no_grad():
+        assert torch.equal(module.train()(*arguments).frame, module.generator(*arguments).frame)
+        assert torch.equal(module.eval()(*arguments).frame, module.average(*arguments).frame)
+        assert not torch.equal(module.generator(*arguments).frame, module.average(*arguments).frame)
+        plain = make_module(average_decay=0.0).eval()
+        assert torch.equal(plain(*arguments).frame, plain.generator(*arguments).frame)
+
+
+def test_face_weight_scales_the_error_inside_the_mask():
+    module, sample = make_module(face_weight=4.0), Frames()[0]
+    batch = {name: value[None] for name, value in sample.items()}
+    refined = module.generator(batch["rendered"], batch["identity"])
+    weight = 1 + 4 * batch["face_mask"]
+    expected = ((refined.frame - batch["target"]).abs() * weight).sum() / (3 * weight.sum())
+    torch.testing.assert_close(module._generator_losses(batch, refined)["l1"], expected)
+
+
+def test_bf16_trains_with_memory_in_fp32(tmp_path):
+    data, module = Frames(3), make_module()
+    make_trainer(tmp_path, precision="bf16-mixed").fit(module, DataLoader(data, batch_size=3))
+    with torch.no_grad():
+        features = module.spatial(data.rendered)
+    torch.testing.assert_close(module.memory.keys[:3], features, rtol=1e-4, atol=1e-5)
+    assert all(parameter.isfinite().all() for parameter in module.parameters())
+
+
+def test_imagenet_needs_its_file_at_the_start_and_never_again(tmp_path):
+    with pytest.raises(ValueError, match="needs spatial_weights"):
+        make_trainer(tmp_path).fit(make_module(spatial_encoder="imagenet"), loader())
+    path = tmp_path / "resnet18.pth"
+    torch.save(ResNet18().state_dict(), path)
+    module = make_module(spatial_encoder="imagenet", spatial_weights=str(path))
+    trainer = make_trainer(tmp_path)
+    trainer.fit(module, loader())
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    path.unlink()
+    again = MemoryGAN.load_from_checkpoint(tmp_path / "a.ckpt", map_location="cpu", weights_only=True)
+    assert again.spatial.weights_sha256 == module.spatial.weights_sha256 is not None
+    resumed = make_trainer(tmp_path, max_epochs=2)
+    resumed.fit(
+        make_module(spatial_encoder="imagenet", spatial_weights=str(path)),
+        loader(),
+        ckpt_path=str(tmp_path / "a.ckpt"),
+        weights_only=True,
+    )
