@@ -251,7 +251,7 @@ class ImageGrid(Callback):
         picture.save(self.folder / f"epoch_{epoch:04d}.png")
         for logger in trainer.loggers:
             if isinstance(logger, StageWandbLogger):
-                logger.log_image("validation", [picture], step=trainer.global_step)
+                logger.log_image("validation", [picture])
 
     def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Image.Image:
         dataset: Any = trainer.val_dataloaders.dataset  # type: ignore[union-attr]
@@ -259,8 +259,10 @@ class ImageGrid(Callback):
         batch = pl_module.transfer_batch_to_device(
             default_collate([dataset[int(index)] for index in indices]), pl_module.device, 0
         )
+        module: Any = pl_module
         with torch.no_grad(), trainer.precision_plugin.forward_context():
-            refined = pl_module(batch["rendered"], batch["identity"])
+            identity = module.retrieve(batch["rendered"][:, -1])  # as at test, not the true one
+            refined = module(batch["rendered"], identity)
         attention = refined.attention.float().expand(-1, 3, -1, -1) * 2 - 1
         rows = torch.stack([batch["rendered"][:, -1], refined.frame.float(), batch["target"], attention], dim=1)
         return label_grid(rows, self.titles)

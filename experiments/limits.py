@@ -4,7 +4,6 @@ The names of choices repeat the keys of dictionaries in other packages, because 
 mistyped name should be answered at once; a test holds the two equal.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "face.rasterizer": ("numba", "pytorch3d"),
     "face.albedo": ("mean", "low_frequency", "detailed"),
     "face.identity_encoder": ("coefficients", "arcface"),
+    "audio2pose.encoder": ("compact", "wide"),
+    "audio2pose.normalisation": ("group", "batch"),
+    "memory_gan.spatial_encoder": ("seeded", "imagenet"),
     "trainer.accelerator": ("auto", "cpu", "gpu", "mps"),
     "trainer.precision": ("auto", "32-true", "bf16-mixed"),
     "background.keyframe_axis": ("pitch", "yaw", "roll"),
@@ -32,6 +34,8 @@ def _between(lowest: float, highest: float) -> Limit:
     return (lambda value: lowest <= value <= highest), f"from {lowest:g} to {highest:g}"
 
 
+_SHARE: Limit = (lambda value: 0 <= value < 1), "at least 0 and below 1"
+
 # Patterns of fnmatch on the whole key; every one that matches is checked.
 LIMITS: dict[str, Limit] = {
     "seed": _between(0, 2**32 - 1),  # what numpy's generator accepts
@@ -46,12 +50,21 @@ LIMITS: dict[str, Limit] = {
     "trainer.devices": _at_least(1),
     "launch.parallel": _at_least(1),
     "*learning_rate": ((lambda value: 0 < value <= 1), "above 0 and at most 1"),
-    "*dropout": ((lambda value: 0 <= value < 1), "at least 0 and below 1"),
-    "*weight*": ((lambda value: not _is_number(value) or value >= 0), "at least 0"),
+    "*betas": ((lambda values: len(values) == 2 and all(0 <= v < 1 for v in values)), "two numbers from 0 to below 1"),
+    "*dropout": _SHARE,
+    "*average_decay": _SHARE,
+    "*decay_fraction": _between(0, 1),
+    "*loss_weights.*": _at_least(0),
+    "*_weight": _at_least(0),
+    "*weight_decay": _at_least(0),
+    "*gradient_clip": _at_least(0),
+    "*noise": _at_least(0),
+    "*mfcc_shift": _at_least(0),
+    "*margin": _at_least(0),
     "*channels": _at_least(1),
     "*layers": _at_least(1),
+    "*_size": _at_least(1),
+    "memory_gan.memory_slots": _at_least(1),
+    "memory_gan.top_k": _at_least(1),
+    "memory_gan.levels": _between(2, 8),  # halvings of 256 px
 }
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

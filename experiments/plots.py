@@ -72,7 +72,7 @@ def curve_plot(rows: Sequence[dict[str, float]]) -> bytes | None:
         _tidy(panel)
     for panel in figure.axes[len(panels) :]:
         panel.remove()
-    figure.supxlabel("optimiser steps", fontsize=8)
+    figure.supxlabel("batches", fontsize=8)
     return _png(figure)
 
 

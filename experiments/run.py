@@ -37,7 +37,7 @@ NEEDED_GIGABYTES = 2.0  # ours: a prepared minute of video, two checkpoints with
 HELP = """\
 usage: python -m experiments.run [key=value ...] [--dry-run]
 
-Fits both networks to one person, generates the held-out part from its sound, scores it and writes a report.
+Fits both networks to one person, generates the held-out part from its sound, scores and reports it.
 
   (nothing)                              the embedded person: a small run that shows the whole path
   experiment=personal data.video=VIDEO   a real video of one person, with sound, 16 s or longer
@@ -109,7 +109,6 @@ def run_one(settings: dict[str, Any], arguments: Sequence[str]) -> int:
         if first:
             print(introduction(settings, folder), flush=True)
             save_settings(settings, folder)
-        _quieten_libraries()
         _run(settings, folder, arguments)
         if first:
             (folder / DONE).touch()
@@ -139,6 +138,8 @@ def check_machine(settings: dict[str, Any], folder: Path) -> None:
         _check_writable(Path(output).expanduser().parent, "generate.output")
     if settings["face"]["identity_encoder"] == "arcface" and not settings["face"]["identity_onnx"]:
         raise InputError("face.identity_encoder=arcface needs the network's file: add face.identity_onnx=FILE.onnx")
+    if settings["memory_gan"]["spatial_encoder"] == "imagenet" and not settings["memory_gan"]["spatial_weights"]:
+        raise InputError("memory_gan.spatial_encoder=imagenet needs ResNet-18: add memory_gan.spatial_weights=FILE.pth")
     parent = settings["init_from"]
     if parent and not (Path(parent).expanduser() / DONE).is_file():
         raise InputError(f"init_from={parent} is not the folder of a finished run (it has no file {DONE})")
@@ -169,6 +170,7 @@ def _run(settings: dict[str, Any], folder: Path, arguments: Sequence[str]) -> No
     from experiments import provenance
     from experiments.stages import run_stages
 
+    _quieten_libraries()
     if is_first_process():
         provenance.record_start(folder, settings, arguments)
     try:
@@ -230,6 +232,8 @@ def _nothing() -> Iterator[None]:
 
 def _quieten_libraries() -> None:
     """Keep from the user what libraries say to developers."""
+    import pytorch_lightning  # noqa: F401 - importing it later would set its loggers to speak again
+
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric|torch\.utils\.data)\b.*")

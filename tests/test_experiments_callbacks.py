@@ -115,6 +115,53 @@ def fit_once(tmp_path, cache={}):  # noqa: B006 - the cache is the point
     return cache
 
 
+def small_gan():
+    from datamodules.windows import RenderedFrames, RenderedWindows
+    from lightning_modules.memory_gan import MemoryGAN
+
+    chosen = compose(["memory_gan.levels=2", "memory_gan.channels=4", "memory_gan.full_channels=4",
+                      "memory_gan.discriminator_channels=4", "memory_gan.spatial_size=32",
+                      "memory_gan.memory_slots=5"])  # fmt: skip
+    generator = torch.Generator().manual_seed(0)
+    true = torch.randint(0, 256, (12, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    identity = nn.functional.normalize(torch.randn(12, 512, generator=generator), dim=1)
+    frames = RenderedFrames(true // 2, true, torch.full_like(true[:, :1], 255), identity)
+    return MemoryGAN(similarity_threshold=0.8, **chosen["memory_gan"]), RenderedWindows(frames)
+
+
+def small_lstm():
+    from datamodules.windows import SpeechWindows
+    from lightning_modules.audio2pose import Audio2PoseLSTM
+
+    generator = np.random.default_rng(0)
+    mfcc, chi = generator.normal(size=(30, 28, 12)), generator.normal(size=(30, 257))
+    ones = {name: np.ones(size) for name, size in (("expression_scale", 64), ("pose_scale", 6), ("mfcc_std", 12))}
+    zeros = {name: np.zeros(size) for name, size in (("expression_mean", 64), ("pose_mean", 6), ("mfcc_mean", 12))}
+    chosen = compose(["audio2pose.encoder_channels=8", "audio2pose.hidden_size=8", "audio2pose.mfcc_noise=0.1"])
+    module = Audio2PoseLSTM(**ones, **zeros, mouth_opening=np.ones(64), **chosen["audio2pose"])
+    return module, SpeechWindows(mfcc.astype(np.float32), chi.astype(np.float32), 16)
+
+
+@pytest.mark.parametrize(("stage", "make"), [("memory_gan", small_gan), ("audio2pose", small_lstm)])
+def test_both_stages_resume_to_the_last_bit(tmp_path, stage, make):
+    """Networks, averages, optimisers and the memory; what initialised them before the resumption must not matter."""
+    torch.set_num_threads(1)
+
+    def fit_stage(folder, epochs, seed):
+        pl.seed_everything(seed, verbose=False)
+        module, data = make()
+        keywords = trainer_keywords(settings(), folder, stage) | {"max_epochs": epochs}
+        loader = DataLoader(data, 4, sampler=EpochSampler(len(data), seed=0), drop_last=True)
+        trainer = pl.Trainer(**keywords)
+        trainer.fit(module, loader, DataLoader(data, 4), ckpt_path=last_checkpoint(folder, stage), weights_only=True)
+        return module.state_dict()
+
+    whole = fit_stage(tmp_path / "whole", 3, seed=0)
+    fit_stage(tmp_path / "parts", 1, seed=0)
+    parts = fit_stage(tmp_path / "parts", 3, seed=1)
+    assert [name for name in whole if not torch.equal(whole[name], parts[name])] == []
+
+
 def test_best_epoch_is_kept_beside_the_last(tmp_path):
     torch.set_num_threads(1)
     keywords = trainer_keywords(settings("fit.audio2pose.epochs=3"), tmp_path, "audio2pose", monitor="val/loss")
@@ -189,6 +236,9 @@ class Inverting(pl.LightningModule):
     def forward(self, rendered, identity):
         frame = -rendered[:, -1]
         return Refined(frame, frame, torch.full_like(frame[:, :1], 0.5))
+
+    def retrieve(self, frames):
+        return torch.zeros(len(frames), 512)
 
     def training_step(self, batch, batch_idx):
         return self.weight.square().sum()

@@ -111,6 +111,7 @@ def test_a_defect_is_not_hidden(tmp_path):
         (["data.cache=a_file"], ["data.cache", "cannot write"]),
         (["generate.output=a_file/x.mp4"], ["generate.output", "cannot write"]),
         (["face.identity_encoder=arcface"], ["face.identity_onnx=FILE.onnx"]),
+        (["memory_gan.spatial_encoder=imagenet"], ["memory_gan.spatial_weights=FILE.pth"]),
     ],
 )
 def test_refused_before_the_long_work(tmp_path, arguments, parts):
@@ -152,6 +153,26 @@ def test_stopped_run_says_how_to_resume(tmp_path, number, status):
     assert "(continued)" in run(tmp_path, "seed=1").stdout
 
 
+def test_stopped_in_the_middle_of_training(tmp_path):
+    """Lightning has a way of its own with interrupts; the last finished epoch and the message survive it."""
+    training = """
+        import threading
+        from tests.test_experiments_callbacks import fit
+        place = folder / "checkpoints/audio2pose/last.ckpt"
+        wait = lambda: [time.sleep(0.02) for _ in iter(place.exists, True)] and (folder / "started").touch()
+        threading.Thread(target=wait, daemon=True).start()
+        fit(folder, 1000, 0.02)
+    """
+    process = start(tmp_path, stages=training)
+    process.terminate()
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors
+    assert "the same command continues" in errors
+    assert "Traceback" not in errors
+    assert "GPU available" not in output + errors
+    assert [path.name for path in tmp_path.glob("runs/*/checkpoints/audio2pose/*")] == ["last.ckpt"]
+
+
 def test_a_run_is_not_computed_twice_at_once(tmp_path):
     process = start(tmp_path)
     try:
@@ -163,9 +184,9 @@ def test_a_run_is_not_computed_twice_at_once(tmp_path):
     assert run(tmp_path).returncode == 0  # the lock goes with the process
 
 
-def start(tmp_path, *arguments):
+def start(tmp_path, *arguments, stages=WAITS):
     process = subprocess.Popen(
-        command(*arguments, stages=WAITS), cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        command(*arguments, stages=stages), cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 60

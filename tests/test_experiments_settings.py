@@ -263,7 +263,7 @@ def test_numbers_say_where_they_come_from():
                 "mfcc_std",
             },
         ),
-        ("memory_gan", "lightning_modules.memory_gan", "MemoryGAN", set()),
+        ("memory_gan", "lightning_modules.memory_gan", "MemoryGAN", {"similarity_threshold", "seed"}),
     ],
 )
 def test_settings_of_a_module_are_its_keywords(group, module, name, from_data):
@@ -280,6 +280,9 @@ def test_settings_of_a_module_are_its_keywords(group, module, name, from_data):
         ("face.rasterizer", "face.rasterizer", "RASTERIZERS"),
         ("face.albedo", "face.albedo", "ALBEDOS"),
         ("face.identity_encoder", "face.identity", "IDENTITY_ENCODERS"),
+        ("audio2pose.encoder", "lightning_modules.networks.audio_encoder", "AUDIO_ENCODERS"),
+        ("audio2pose.normalisation", "lightning_modules.networks.audio_encoder", "NORMALISATIONS"),
+        ("memory_gan.spatial_encoder", "lightning_modules.networks.spatial_encoder", "SPATIAL_ENCODERS"),
     ],
 )
 def test_choices_are_the_keys_of_the_dictionaries(key, module, name):
