@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d
 from torchmetrics import Metric
 
 PSNR_CAP = 100.0  # dB; what identical frames get, as in the evaluation script of the ATVG baseline
@@ -206,11 +205,14 @@ def _window(window: str, like: Tensor) -> tuple[Tensor, float]:
 
 def _windowed(stack: Tensor, taps: Tensor) -> Tensor:
     """Weighted means of (..., H, W) in every window that lies inside the image."""
-    flat = stack.reshape(1, -1, *stack.shape[-2:])  # as channels of one image: several times faster than as a batch
-    channels = flat.shape[1]
-    flat = conv2d(flat, taps.view(1, 1, -1, 1).expand(channels, -1, -1, -1), groups=channels)
-    flat = conv2d(flat, taps.view(1, 1, 1, -1).expand(channels, -1, -1, -1), groups=channels)
-    return flat.view(*stack.shape[:-2], *flat.shape[-2:])
+    # Sums of shifted images: on a CPU a third of the time of a convolution, which torch runs slowly in double.
+    for axis in (-2, -1):
+        length = stack.shape[axis] - len(taps) + 1
+        total = torch.zeros_like(stack.narrow(axis, 0, length))
+        for offset, tap in enumerate(taps.tolist()):
+            total.add_(stack.narrow(axis, offset, length), alpha=tap)
+        stack = total
+    return stack
 
 
 def _check(generated: Tensor, reference: Tensor, mask: Tensor | None) -> None:

@@ -11,6 +11,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,13 +153,25 @@ def _picture_scores(truth: Measurement, made: Measurement, frames: int, name: st
     """Metrics of the pixels; two frames in memory at a time."""
     values: dict[str, list[float]] = {"psnr": [], "psnr_face": [], "ssim": [], "ssim_face": []}
     pairs = zip(range(frames), made.frames(), truth.frames(), strict=False)
-    for index, *pair in tqdm(pairs, desc=f"comparing {name}", total=frames, unit="frame", disable=not progress):
-        ours, real = (torch.tensor(frame).permute(2, 0, 1)[None] for frame in pair)
-        similarity = ssim_map(ours, real)
-        for key, mask in (("", None), ("_face", torch.from_numpy(truth.face_mask(index))[None, None])):
-            values["psnr" + key].append(psnr(ours, real, mask).item())
-            values["ssim" + key].append(mean_inside(similarity, mask).item())
+    with _one_thread():
+        for index, *pair in tqdm(pairs, desc=f"comparing {name}", total=frames, unit="frame", disable=not progress):
+            ours, real = (torch.tensor(frame).permute(2, 0, 1)[None] for frame in pair)
+            similarity = ssim_map(ours, real)
+            for key, mask in (("", None), ("_face", torch.from_numpy(truth.face_mask(index))[None, None])):
+                values["psnr" + key].append(psnr(ours, real, mask).item())
+                values["ssim" + key].append(mean_inside(similarity, mask).item())
     return {key: float(np.nanmean(frame_values)) for key, frame_values in values.items()}
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch on one core: for single frames, starting and awaiting others costs more than they do."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _face_scores(truth: Measurement, made: Measurement, seen: np.ndarray) -> dict[str, float]:
