@@ -61,16 +61,10 @@ def skull(face: np.ndarray, outline: np.ndarray, inner: np.ndarray) -> tuple[np.
     around = np.arctan2(start[:, 1] - 0.2, start[:, 0])
     control = np.stack([0.86 * np.cos(around), 0.36 + 1.05 * np.sin(around), np.full(len(outline), -1.15)], 1)
     control[:, 1] = np.maximum(control[:, 1], -0.75)
-    rings = []
     share = np.linspace(0, 1, _RINGS + 1)[1:]
-    for t in share:
-        rings.append(
-            (1 - t) ** 3 * start
-            + 3 * (1 - t) ** 2 * t * (start + 0.30 * outward)
-            + 3 * (1 - t) * t**2 * control
-            + t**3 * _BACK_OF_HEAD
-        )
-    points = np.stack(rings)
+    t = share[:, None, None]
+    curve = (1 - t) ** 3 * start + 3 * (1 - t) ** 2 * t * (start + 0.30 * outward)  # Bezier, tangential to the face
+    points = curve + 3 * (1 - t) * t**2 * control + t**3 * _BACK_OF_HEAD
     direction = (points - _SKULL_CENTRE) / _SKULL_BACK
     direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
     round_off = smoothstep(share, 0.0, 0.45)[:, None, None] * smoothstep(points[..., 1:2], -0.1, 0.3)

@@ -56,9 +56,10 @@ class Performance:
 def make_person_film(path: str | Path, seconds: float = 45.0, seed: int = 0, progress: bool = False) -> None:
     """Film an embedded person speaking.
 
-    Writes the video (512x512, 25 frames/s, sound) and, beside it with the ending .npz, the truth: `chi` (T, 257) relative
-    to the camera of the whole picture (Camera(512), no crop), `landmarks` (T, 468, 3) in pixels of the picture,
-    `phonemes`, `starts`, `ends`, `stress`, `text`, `lids` (T,), `size`, `seed`. The same seed gives the same frames.
+    Writes the video (512x512, 25 frames/s, sound) and, beside it with the ending .npz, the truth: `chi` (T, 257)
+    relative to the camera of the whole picture (`Camera(512)`, no crop), `landmarks` (T, 468, 3) in pixels of the
+    picture, `lids` (T,), per phoneme `phonemes`, `starts`, `ends` (seconds) and `stress`, then `text`, `size`, `seed`.
+    The same seed gives the same samples and frames.
 
     Args:
         path: Video to write.

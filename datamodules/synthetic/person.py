@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from datamodules.synthetic.hair import STYLES, Haircut
-from datamodules.synthetic.paint import Complexion
-from datamodules.synthetic.shading import Light, fit_light
+from datamodules.synthetic.lighting import Light, fit_light
+from datamodules.synthetic.skin import Complexion
 from datamodules.synthetic.speech import Voice
 from face.coefficients import IDENTITY_SIZE, TEXTURE_SIZE
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from datamodules.synthetic import body, eyes_and_mouth, hair, paint
+from datamodules.synthetic import body, eyes_and_mouth, hair, paint, skin
 from datamodules.synthetic.eyes_and_mouth import Eye, Fan
 from datamodules.synthetic.person import Person
 from datamodules.synthetic.shading import MATERIAL_INDEX, Atlas, Attributes
@@ -79,11 +79,11 @@ class Scene:
         faces = model.triangles.numpy()
         outline, mouth, right_eye, left_eye = _openings(faces, self.neutral)
         colours = model.texture(torch.from_numpy(person.texture.astype(np.float32))[None])[0].numpy()
-        skin = paint.paint_skin(mean, faces, colours.astype(np.float64), person.complexion, rng)
-        skin_colour = np.median(skin[440:640, 250:780].reshape(-1, 3), axis=0)
+        face_texture = skin.paint_skin(mean, faces, colours.astype(np.float64), person.complexion, rng)
+        skin_colour = np.median(face_texture[440:640, 250:780].reshape(-1, 3), axis=0)
         self.atlas = Atlas.of(
             {
-                "skin": skin,
+                "skin": face_texture,
                 "pores": paint.paint_pores(rng),
                 "strands": paint.paint_strands(rng),
                 "knit": paint.paint_knit(rng),
@@ -112,7 +112,7 @@ class Scene:
         inner = np.array([_inward(faces, self.neutral, vertex, centre) for vertex in self._outline])
         points, follow, triangles = body.skull(self.neutral, self._outline, inner)
         rings = len(points) // len(self._outline)
-        uv = paint.skin_uv(mean)
+        uv = skin.skin_uv(mean)
         uv = np.concatenate([uv, np.tile(uv[self._outline], (rings, 1))])
         vertices = np.concatenate([self.neutral, points])
         # Hair keeps light from the skin beside it, the chin from the throat.

@@ -5,14 +5,12 @@ that of the face renderer (albedo times irradiance), so the true coefficients ex
 small and come on top.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numba
 import numpy as np
-import torch
 
-from face.illumination import AMBIENT_OFFSET, sh_basis
+from datamodules.synthetic.lighting import Light
 from face.rasterizer import Fragments
 
 SAMPLES = 2  # per pixel side
@@ -85,52 +83,6 @@ class Atlas:
 
 
 @dataclass(frozen=True)
-class Light:
-    """Light on the scene.
-
-    Attributes:
-        gamma: (27,) illumination coefficients.
-        lamps: (L, 3) unit directions toward the lamps that make highlights.
-        colours: (L, 3) of the highlights.
-    """
-
-    gamma: np.ndarray
-    lamps: np.ndarray
-    colours: np.ndarray
-
-    def harmonics(self) -> np.ndarray:
-        """(9, 3) coefficients per colour, the grey room of γ = 0 included."""
-        values = self.gamma.reshape(3, 9).T.astype(np.float64).copy()
-        values[0] += AMBIENT_OFFSET
-        return values
-
-
-def fit_light(
-    ambient: np.ndarray, lamps: Sequence[tuple[tuple[float, float, float], tuple[float, float, float], float]]
-) -> Light:
-    """Find the harmonics nearest to an ambient light and lamps on a Lambertian sphere.
-
-    Args:
-        ambient: (3,) irradiance from everywhere.
-        lamps: Direction toward the lamp, colour, and softness (0 a point, 1 a sky) of each.
-    """
-    rng = np.random.default_rng(0)
-    normals = rng.standard_normal((2000, 3))
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    target = np.tile(ambient, (len(normals), 1)).astype(float)
-    directions = []
-    for direction, colour, softness in lamps:
-        toward = np.array(direction) / np.linalg.norm(direction)
-        directions.append(toward)
-        target += np.maximum((normals @ toward + softness) / (1 + softness), 0)[:, None] * np.array(colour)
-    basis = sh_basis(torch.from_numpy(normals)).numpy()
-    harmonics = np.linalg.lstsq(basis, target, rcond=None)[0]
-    harmonics[0] -= AMBIENT_OFFSET
-    colours = np.array([colour for _, colour, _ in lamps])
-    return Light(harmonics.T.reshape(27).astype(np.float32), np.array(directions), colours)
-
-
-@dataclass(frozen=True)
 class Attributes:
     """What the vertices of a frame carry, beside their places.
 
@@ -180,30 +132,13 @@ def shade(
         packed.astype(np.float32),
         _TABLE,
         atlas.pixels,
-        _polynomial(light.harmonics()),
-        _halfway(light.lamps),
+        light.polynomial(),
+        light.halfway(),
         light.colours,
         backdrop,
         image,
     )
     return image
-
-
-def _halfway(lamps: np.ndarray) -> np.ndarray:
-    """Directions (L, 3) halfway between lamps and camera: a surface that faces there shines."""
-    halfway = lamps + np.array([0.0, 0.0, 1.0])
-    return halfway / np.linalg.norm(halfway, axis=1, keepdims=True)
-
-
-def _polynomial(harmonics: np.ndarray) -> np.ndarray:
-    """Irradiance as a polynomial of the normal, (10, 3): 1, x, y, z, xx, yy, zz, xy, yz, xz."""
-    rng = np.random.default_rng(1)
-    n = rng.standard_normal((64, 3))
-    n /= np.linalg.norm(n, axis=1, keepdims=True)
-    x, y, z = n.T
-    terms = np.stack([np.ones(len(n)), x, y, z, x * x, y * y, z * z, x * y, y * z, x * z], -1)
-    values = sh_basis(torch.from_numpy(n)).numpy() @ harmonics
-    return np.linalg.lstsq(terms, values, rcond=None)[0]
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
