@@ -1,5 +1,6 @@
 """Decoded pictures of a recording with their exact times."""
 
+import re
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
@@ -148,6 +149,10 @@ def declared_end(container: InputContainer, stream: av.VideoStream) -> Fraction:
     """Time stamp in seconds at which the pictures end, as the file says; 0 if it does not."""
     if stream.duration is not None and stream.time_base is not None:
         return ((stream.start_time or 0) + stream.duration) * stream.time_base
+    # Matroska's own length is that of its longest track; each track's is in a tag, as 00:01:02.345.
+    clock = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if clock is not None:
+        return int(clock[1]) * 3600 + int(clock[2]) * 60 + Fraction(clock[3])
     if container.duration is not None:
         return Fraction((container.start_time or 0) + container.duration, av.time_base)
     return Fraction(0)
