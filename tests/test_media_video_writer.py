@@ -56,7 +56,7 @@ def test_pictures_stay_what_they_are(tmp_path):
     frames = natural()
     read = read_frames(write(tmp_path / "v.mp4", frames))
     assert decibels(read, frames) > 37
-    assert np.abs((read.astype(float) - frames).mean(axis=(0, 1, 2))).max() < 0.4  # no generation gets darker
+    assert np.abs((read.astype(float) - frames).mean(axis=(0, 1, 2))).max() < 0.7  # no generation gets darker
     assert decibels(read_frames(write(tmp_path / "fine.mp4", frames, crf=8)), frames) > 40
 
 
