@@ -45,18 +45,20 @@ class CoefficientEncoder:
     """Shape and texture coefficients of each frame, spread over 512 numbers by a fixed rotation.
 
     Args:
-        identity_scale: (80,) standard deviations of α among people; 1 if not given, as the bases contain them.
-        texture_scale: (80,) the same of δ.
+        mean: (160,) mean of α and δ, one after the other, among people; 0 if not given, as the bases are centred.
+        scale: (160,) their standard deviations; 1 if not given, as the bases contain them.
     """
 
-    similarity_threshold = 0.8  # ours, see tests; to become the equal error rate on the embedded corpus (SPEC)
+    # ours: equal error rate (8 %) on 22 real recordings of 21 people, 24 frames each, with the default mean and scale;
+    # to become that of the embedded corpus (SPEC)
+    similarity_threshold = 0.7
 
-    def __init__(self, identity_scale: np.ndarray | None = None, texture_scale: np.ndarray | None = None) -> None:
-        self._identity_scale = np.ones(IDENTITY_SIZE) if identity_scale is None else np.asarray(identity_scale)
-        self._texture_scale = np.ones(TEXTURE_SIZE) if texture_scale is None else np.asarray(texture_scale)
-        normal = np.random.default_rng(_SEED).standard_normal((FEATURE_SIZE, IDENTITY_SIZE + TEXTURE_SIZE))
+    def __init__(self, mean: np.ndarray | None = None, scale: np.ndarray | None = None) -> None:
+        size = IDENTITY_SIZE + TEXTURE_SIZE
+        self._mean = np.zeros(size) if mean is None else np.asarray(mean)
+        self._scale = np.ones(size) if scale is None else np.asarray(scale)
         # Orthonormal columns: angles between coefficient vectors stay what they are.
-        self._rotation = np.linalg.qr(normal)[0]
+        self._rotation = np.linalg.qr(np.random.default_rng(_SEED).standard_normal((FEATURE_SIZE, size)))[0]
 
     def __call__(self, identity: np.ndarray, texture: np.ndarray) -> np.ndarray:
         """Encode frames.
@@ -68,8 +70,8 @@ class CoefficientEncoder:
         Returns:
             float32 (T, 512) of unit length.
         """
-        joined = np.concatenate([identity / self._identity_scale, texture / self._texture_scale], axis=-1)
-        return _unit(joined @ self._rotation.T)
+        joined = np.concatenate([identity, texture], axis=-1)
+        return _unit((joined - self._mean) / self._scale @ self._rotation.T)
 
     def describe(self) -> dict[str, Any]:
         """Name and origin, for provenance."""

@@ -101,12 +101,12 @@ def test_coefficients_keep_their_angles():
     np.testing.assert_array_equal(features, CoefficientEncoder()(identity, texture))
 
 
-def test_coefficients_are_divided_by_their_deviations():
+def test_coefficients_are_standardised():
     rng = np.random.default_rng(3)
     identity, texture = rng.standard_normal((4, 80)), rng.standard_normal((4, 80))
-    scale = rng.uniform(0.5, 2, 80)
+    mean, scale = rng.standard_normal(160), rng.uniform(0.5, 2, 160)
     np.testing.assert_allclose(
-        CoefficientEncoder(scale, 3 * scale)(identity * scale, texture * 3 * scale),
+        CoefficientEncoder(mean, scale)(identity * scale[:80] + mean[:80], texture * scale[80:] + mean[80:]),
         CoefficientEncoder()(identity, texture),
         atol=1e-6,
     )
