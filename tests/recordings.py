@@ -7,7 +7,6 @@ import numpy as np
 
 WIDTH, HEIGHT = 128, 96
 BITS = 10
-SOUND = {"libmp3lame": "s16p", "mp2": "s16", "libopus": "flt", "pcm_s16le": "s16", "flac": "s16", "pcm_u8": "u8"}
 
 
 def numbered(number, width=WIDTH, height=HEIGHT):
