@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from face.camera import CAMERA_DISTANCE, Camera
 
 _CHUNK = 256  # frames solved at once, bounds the memory
-_STEPS = 10  # at most
+MOST_STEPS = 10  # in practice six to ten
 _SETTLED = 1e-2  # standard deviations, radians, decimetres: a tenth of the frame-to-frame noise
 _DEPTH_WEIGHT = 0.3  # ours: the network's depth is a guess, x and y are seen
 
@@ -138,17 +138,31 @@ class LandmarkFit:
             Matrices (T, K, K) and right-hand sides (T, K), the prior included.
         """
         posed = _place(shapes.at(coefficients), pose)
-        forces = _forces(self.residual(posed), self._slope(posed))
+        return self._linearize(shapes, coefficients, pose, posed, self.residual(posed), self._slope(posed))
+
+    def _linearize(
+        self,
+        shapes: LinearShape,
+        coefficients: np.ndarray,
+        pose: Pose,
+        posed: np.ndarray,
+        residual: np.ndarray,
+        slope: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        forces = (residual[..., None, :] @ slope)[..., 0, :]  # gradient with respect to the posed points
         right = shapes.project(forces @ pose.rotation.swapaxes(1, 2)) - shapes.prior**2 * coefficients
         return shapes.normal_matrix(pose.rotation, self._scale(posed)), right
 
-    def solve(self, shapes: LinearShape, pose: Pose, coefficients: np.ndarray) -> tuple[Pose, np.ndarray]:
+    def solve(
+        self, shapes: LinearShape, pose: Pose, coefficients: np.ndarray, steps: int = MOST_STEPS
+    ) -> tuple[Pose, np.ndarray]:
         """Pose and coefficients of every frame by itself.
 
         Args:
             shapes: What the coefficients mean.
             pose: Start of T frames.
             coefficients: (T, K) start.
+            steps: At most so many.
 
         Returns:
             The pose and the coefficients (T, K).
@@ -157,7 +171,7 @@ class LandmarkFit:
         for first in range(0, len(self.points), _CHUNK):
             part = slice(first, first + _CHUNK)
             fit, place, values = LandmarkFit(self.points[part], self.camera), pose[part], coefficients[part]
-            for _ in range(_STEPS):
+            for _ in range(steps):
                 place, values, change = fit._step(shapes, place, values)
                 if change < _SETTLED:
                     break
@@ -168,19 +182,19 @@ class LandmarkFit:
 
     def _step(self, shapes: LinearShape, pose: Pose, coefficients: np.ndarray) -> tuple[Pose, np.ndarray, float]:
         """One Gauss-Newton step; the last value is the largest change."""
-        matrix, right = self.linearize(shapes, coefficients, pose)
-        shape = shapes.at(coefficients)
-        posed = _place(shape, pose)
-        slope = self._slope(posed)
-        motion = _motion(slope, shape @ pose.rotation)  # (T, N, 3, 6)
+        turned = shapes.at(coefficients) @ pose.rotation
+        posed = turned + pose.translation[:, None]
+        residual, slope = self.residual(posed), self._slope(posed)
+        matrix, right = self._linearize(shapes, coefficients, pose, posed, residual, slope)
+        motion = _motion(slope, turned)  # (T, N, 3, 6)
         motion[:, :, 2] -= motion[:, :, 2].mean(1, keepdims=True)
         rows = motion.reshape(len(motion), -1, 6)
         columns = rows.swapaxes(1, 2)
-        weak = self._scale(posed)[:, None] * [1.0, -1.0, -_DEPTH_WEIGHT]
-        model_rows = (motion.transpose(0, 3, 1, 2) * weak[:, None, None]) @ pose.rotation.swapaxes(1, 2)[:, None]
-        mixed = shapes.project(model_rows)  # (T, 6, K)
+        weak = pose.rotation * (self._scale(posed)[:, None] * [1.0, -1.0, -_DEPTH_WEIGHT])[:, None]
+        # The movement of each landmark in the picture, seen from the model: (T, 6, N, 3).
+        mixed = shapes.project(motion.transpose(0, 3, 1, 2) @ weak.swapaxes(1, 2)[:, None])
         joint = np.block([[columns @ rows, mixed], [mixed.swapaxes(1, 2), matrix]])
-        force = (columns @ self.residual(posed).reshape(len(motion), -1, 1))[..., 0]
+        force = (columns @ residual.reshape(len(motion), -1, 1))[..., 0]
         step = np.linalg.solve(joint, np.concatenate([force, right], 1)[..., None])[..., 0]
         moved = Pose(pose.turned_by(step[:, :3]), pose.translation + step[:, 3:6])
         return moved, coefficients + step[:, 6:], float(np.abs(step).max())
@@ -204,15 +218,12 @@ def _place(shape: np.ndarray, pose: Pose) -> np.ndarray:
     return shape @ pose.rotation + pose.translation[:, None]
 
 
-def _forces(residual: np.ndarray, slope: np.ndarray) -> np.ndarray:
-    """(T, N, 3) gradient with respect to the posed points."""
-    return (residual[..., None, :] @ slope)[..., 0, :]
-
-
 def _motion(slope: np.ndarray, turned: np.ndarray) -> np.ndarray:
     """(T, N, 3, 6) change of the projection with turns about the camera's axes, and with shifts."""
-    x, y, z = np.moveaxis(turned, -1, 0)
-    nothing = np.zeros_like(x)
-    axes = [[nothing, -z, y], [z, nothing, -x], [-y, x, nothing]]  # cross product of each axis with the point
-    spin = np.stack([np.stack(axis, -1) for axis in axes], -1)
-    return np.concatenate([slope @ spin, slope], -1)
+    motion = np.empty((*slope.shape[:-1], 6))
+    x, y, z = np.moveaxis(turned[..., None, :], -1, 0)
+    motion[..., 0] = slope[..., 2] * y - slope[..., 1] * z  # the cross product of each axis with the point
+    motion[..., 1] = slope[..., 0] * z - slope[..., 2] * x
+    motion[..., 2] = slope[..., 1] * x - slope[..., 0] * y
+    motion[..., 3:] = slope
+    return motion
