@@ -4,17 +4,16 @@
 and the matched background. The rows differ in the expression alone.
 """
 
-import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from datamodules.clip import Clip
 from evaluation.score import score_pair
+from evaluation.tables import Row, mean_row, write_csv
 from face.coefficients import EXPRESSION
 from media.video import VideoWriter, stream_frames
 from synthesis.talker import Motion, Talker
@@ -74,7 +73,7 @@ def write_rows(talker: Talker, part: slice, folder: Path, progress: bool = False
         _write_once(folder / name / "generated.mp4", generated, total, samples, lossless=False, progress=progress)
 
 
-def score_rows(folder: Path, output: Path) -> list[dict[str, Any]]:
+def score_rows(folder: Path, output: Path) -> list[Row]:
     """Score what `write_rows` wrote and write the table.
 
     Args:
@@ -82,39 +81,31 @@ def score_rows(folder: Path, output: Path) -> list[dict[str, Any]]:
         output: CSV file, one line per row; the three shuffled ones are averaged.
 
     Returns:
-        The lines of the table.
+        The lines of the table; `truth` is the reference against itself, its `hs_ceiling` the reference's first half
+        against its second.
     """
     reference = folder / f"{REFERENCE}.mp4"
-    table = []
-    for name in ("audio", "static", "shuffled", "true_coefficients"):
-        parts = [folder / f"{name}_{quarter}" for quarter in SHUFFLES] if name == "shuffled" else [folder / name]
-        table.append({"row": name, **_mean([_score_row(reference, part) for part in parts])})
-    truth = score_pair(reference, reference)
-    table.append({"row": "truth", **{key: truth[key] for key in (*REENACTED_COLUMNS, *GENERATED_COLUMNS)}})
-    _write_table(table, output)
+    shuffled = [_score_row(reference, folder / f"shuffled_{quarter}") for quarter in SHUFFLES]
+    table = [
+        _score_row(reference, folder / "audio"),
+        _score_row(reference, folder / "static"),
+        mean_row(shuffled, "shuffled"),
+        _score_row(reference, folder / "true_coefficients"),
+        _chosen(score_pair(reference, reference, "truth"), (*REENACTED_COLUMNS, *GENERATED_COLUMNS)),
+    ]
+    write_csv(table, output)
     return table
 
 
-def _score_row(reference: Path, row: Path) -> dict[str, float]:
-    scores = {key: score_pair(reference, row / "reenacted.mp4")[key] for key in REENACTED_COLUMNS}
+def _score_row(reference: Path, row: Path) -> Row:
+    scores = _chosen(score_pair(reference, row / "reenacted.mp4", row.name), REENACTED_COLUMNS)
     if (row / "generated.mp4").exists():
-        generated = score_pair(reference, row / "generated.mp4")
-        scores |= {key: generated[key] for key in GENERATED_COLUMNS}
+        scores |= _chosen(score_pair(reference, row / "generated.mp4", row.name), GENERATED_COLUMNS)
     return scores
 
 
-def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
-    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-
-
-def _write_table(table: list[dict[str, Any]], output: Path) -> None:
-    part = output.with_suffix(".part")
-    with part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["row", *REENACTED_COLUMNS, *GENERATED_COLUMNS])
-        writer.writeheader()
-        for row in table:
-            writer.writerow({key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()})
-    part.replace(output)
+def _chosen(scores: Row, columns: tuple[str, ...]) -> Row:
+    return {column: scores[column] for column in ("name", *columns)}
 
 
 def _true_crops(clip: Clip, part: slice) -> Iterator[np.ndarray]:
