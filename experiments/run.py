@@ -49,9 +49,9 @@ The same command continues a stopped run. Results: runs/<run id>/report.html, sc
   --dry-run    print the settings and the run id, do nothing
   --help       this text
 
-experiments: {experiments}
-groups:      {groups}
-settings:    configs/default.yaml and configs/<group>/<option>.yaml; a.b=value changes one"""
+experiment={experiments}
+{groups}
+All settings are in configs/default.yaml and configs/<group>/<option>.yaml; a.b=value changes one."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -160,8 +160,8 @@ def help_text() -> str:
     groups = {
         path.name: sorted(file.stem for file in path.glob("*.yaml")) for path in CONFIGS.iterdir() if path.is_dir()
     }
-    experiments = ", ".join(groups.pop("experiment"))
-    listed = "; ".join(f"{name}={'|'.join(options)}" for name, options in sorted(groups.items()) if len(options) > 1)
+    experiments = "|".join(groups.pop("experiment"))
+    listed = "\n".join(f"{name}={'|'.join(options)}" for name, options in sorted(groups.items()) if len(options) > 1)
     return HELP.format(experiments=experiments, groups=listed)
 
 
@@ -231,9 +231,7 @@ def _nothing() -> Iterator[None]:
 
 
 def _quieten_libraries() -> None:
-    """Keep from the user what libraries say to developers."""
-    import pytorch_lightning  # noqa: F401 - importing it later would set its loggers to speak again
-
+    """Keep from the user what libraries say to developers; to be called once they are imported, which resets this."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric|torch\.utils\.data)\b.*")

@@ -97,7 +97,7 @@ def test_killed_run_repeats_at_most_an_epoch_and_ends_the_same(tmp_path):
     code = f"import sys; from tests.test_experiments_callbacks import fit; fit({str(tmp_path / 'killed')!r}, 4, 0.05)"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1], stderr=subprocess.DEVNULL)
     place = tmp_path / "killed" / "checkpoints" / "audio2pose" / "last.ckpt"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not place.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(0.2)  # into the second epoch
