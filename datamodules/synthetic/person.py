@@ -73,13 +73,12 @@ def draw_person(seed: int) -> Person:
     """Draw a person.
 
     Args:
-        seed: The same seed gives the same person.
+        seed: The same seed gives the same person; neighbouring seeds differ in haircut and voice.
     """
     rng = np.random.default_rng([seed, 3])
-    feminine = bool((seed + rng.integers(1)) % 2 == 0)  # ours: seeds alternate, so that any two people differ
+    feminine = seed % 2 == 0
     style = str(rng.choice(STYLES[:2])) if feminine else STYLES[2]
     hair = _HAIR_COLOURS[rng.integers(len(_HAIR_COLOURS))]
-    voices = _FEMININE_VOICES if feminine else _MASCULINE_VOICES
     return Person(
         seed=seed,
         identity=rng.normal(0, 0.55, IDENTITY_SIZE),
@@ -94,26 +93,30 @@ def draw_person(seed: int) -> Person:
             volume=rng.uniform(0.85, 1.2),
             wave=rng.uniform(0, 1) if feminine else 0.0,
         ),
-        complexion=Complexion(
-            brows=0.75 * hair,
-            brow_strength=rng.uniform(0.65, 0.85) if feminine else rng.uniform(0.85, 1.0),
-            lips=np.array([0.93, 0.66, 0.70]) if feminine else np.array([0.92, 0.78, 0.78]),
-            freckles=int(rng.choice([0, 25, 120])),
-            blush=rng.uniform(0.4, 0.8) if feminine else rng.uniform(0.2, 0.5),
-            liner=0.75 if feminine else 0.50,
-        ),
+        complexion=_complexion(hair, feminine, rng),
         iris=_IRISES[rng.integers(len(_IRISES))],
         cloth=_CLOTHS[rng.integers(len(_CLOTHS))],
-        voice=Voice(
-            name=str(rng.choice(voices)),
-            pitch=int(rng.integers(42, 58)),
-            rate=int(rng.integers(150, 170)),
-            pitch_range=60,
-        ),
+        voice=_voice(feminine, rng),
         liveliness=rng.uniform(0.9, 1.25),
         smile=rng.uniform(0.12, 0.3),
         diction=rng.uniform(0.95, 1.1),
     )
+
+
+def _complexion(hair: np.ndarray, feminine: bool, rng: np.random.Generator) -> Complexion:
+    return Complexion(
+        brows=0.75 * hair,
+        brow_strength=rng.uniform(0.65, 0.85) if feminine else rng.uniform(0.85, 1.0),
+        lips=np.array([0.93, 0.66, 0.70]) if feminine else np.array([0.92, 0.78, 0.78]),
+        freckles=int(rng.choice([0, 25, 120])),
+        blush=rng.uniform(0.4, 0.8) if feminine else rng.uniform(0.2, 0.5),
+        liner=0.75 if feminine else 0.50,
+    )
+
+
+def _voice(feminine: bool, rng: np.random.Generator) -> Voice:
+    name = str(rng.choice(_FEMININE_VOICES if feminine else _MASCULINE_VOICES))
+    return Voice(name, pitch=int(rng.integers(42, 58)), rate=int(rng.integers(150, 170)))
 
 
 def _portrait_light(rng: np.random.Generator) -> Light:

@@ -159,7 +159,7 @@ def _shade(
     """One pixel after the other: its samples that see the same surface are averaged, then coloured once."""
     height, width = image.shape[:2]
     count = SAMPLES * SAMPLES
-    values, weights, colour, pixel = np.empty(_VALUES), np.empty(3), np.empty(3), np.empty(3)
+    values, colour, pixel = np.empty(_VALUES), np.empty(3), np.empty(3)
     seen = np.empty(count, np.int64)
     for row in range(height):
         for column in range(width):
@@ -173,31 +173,49 @@ def _shade(
                     for k in range(3):
                         pixel[k] += backdrop[row, column, k]
                     continue
-                surface, material = surfaces[seen[s], 0], surfaces[seen[s], 1]
-                values[:] = 0.0
-                same = 0
-                for t in range(s, count):
-                    face = seen[t]
-                    if face < 0 or surfaces[face, 0] != surface:
-                        continue
-                    weights[:] = 0.0
-                    for u in range(t, count):  # mostly all samples lie in one triangle: then its values are read once
-                        if seen[u] == face:
-                            for corner in range(3):
-                                i, j = row * SAMPLES + u // SAMPLES, column * SAMPLES + u % SAMPLES
-                                weights[corner] += barycentric[i, j, corner]
-                            seen[u] = _DONE
-                            same += 1
-                    for corner in range(3):
-                        vertex = triangles[face, corner]
-                        for k in range(_VALUES):
-                            values[k] += weights[corner] * vertices[vertex, k]
-                values /= same
+                material = surfaces[seen[s], 1]
+                same = _gather(s, seen, row, column, barycentric, triangles, surfaces, vertices, values)
                 _colour(values, table[material], atlas, light, lamps, lamp_colours, colour)
                 for k in range(3):
                     pixel[k] += same * min(max(colour[k], 0.0), 1.0)
             for k in range(3):
                 image[row, column, k] = np.uint8(pixel[k] * (255.0 / count) + 0.5)
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _gather(
+    first: int,
+    seen: np.ndarray,
+    row: int,
+    column: int,
+    barycentric: np.ndarray,
+    triangles: np.ndarray,
+    surfaces: np.ndarray,
+    vertices: np.ndarray,
+    values: np.ndarray,
+) -> int:
+    """Mean of what the samples of one surface carry, into `values`; how many they are. Marks them in `seen`."""
+    surface = surfaces[seen[first], 0]
+    values[:] = 0.0
+    same = 0
+    for s in range(first, len(seen)):
+        face = seen[s]
+        if face < 0 or surfaces[face, 0] != surface:
+            continue
+        wa = wb = wc = 0.0
+        for t in range(s, len(seen)):  # mostly all samples lie in one triangle: then its values are read once
+            if seen[t] == face:
+                i, j = row * SAMPLES + t // SAMPLES, column * SAMPLES + t % SAMPLES
+                wa += barycentric[i, j, 0]
+                wb += barycentric[i, j, 1]
+                wc += barycentric[i, j, 2]
+                seen[t] = _DONE
+                same += 1
+        a, b, c = triangles[face, 0], triangles[face, 1], triangles[face, 2]
+        for k in range(_VALUES):
+            values[k] += wa * vertices[a, k] + wb * vertices[b, k] + wc * vertices[c, k]
+    values /= same
+    return same
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
@@ -226,22 +244,27 @@ def _colour(
         lit += y * (light[2, k] + light[5, k] * y + light[8, k] * z) + z * (light[3, k] + light[6, k] * z)
         colour[k] = texture * values[5 + k] * max((1 - glow) * lit + glow * flat, 0.0)
         brightness += (texture if strands else values[5 + k]) / 3
-    if gloss == 0:
-        return
-    # Hollows have no highlights, thick strands catch more than the gaps between them.
-    gloss *= brightness * brightness if strands else brightness
-    for lamp in range(lamps.shape[0]):
-        hx, hy, hz = lamps[lamp, 0], lamps[lamp, 1], lamps[lamp, 2]
-        base = x * hx + y * hy + z * hz
-        if strands:
-            across = values[8] ** 2 + values[9] ** 2 + values[10] ** 2 + 1e-9
-            cosine = values[8] * hx + values[9] * hy + values[10] * hz
-            facing = max(0.0, 0.35 + 0.65 * base)
-            base, strength = np.sqrt(max(0.0, 1 - cosine * cosine / across)), gloss * facing
-        else:
-            strength = gloss
-        base = max(base, 0.0)
-        for _ in range(int(material[1])):
-            base *= base
-        for k in range(3):
-            colour[k] += strength * base * lamp_colours[lamp, k]
+    if gloss > 0:
+        # Hollows have no highlights, thick strands catch more than the gaps between them.
+        gloss *= brightness * brightness if strands else brightness
+        for lamp in range(lamps.shape[0]):
+            strength = gloss * _highlight(values, x, y, z, lamps[lamp], strands, int(material[1]))
+            for k in range(3):
+                colour[k] += strength * lamp_colours[lamp, k]
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _highlight(
+    values: np.ndarray, x: float, y: float, z: float, halfway: np.ndarray, strands: bool, doublings: int
+) -> float:
+    """Strength of the highlight of one lamp on a normal (Blinn) or on a strand (Kajiya and Kay)."""
+    base = max(x * halfway[0] + y * halfway[1] + z * halfway[2], 0.0)
+    facing = 1.0
+    if strands:
+        along = values[8] * halfway[0] + values[9] * halfway[1] + values[10] * halfway[2]
+        length = values[8] ** 2 + values[9] ** 2 + values[10] ** 2 + 1e-9
+        facing = 0.35 + 0.65 * base  # hair lets some light through
+        base = np.sqrt(max(0.0, 1 - along * along / length))
+    for _ in range(doublings):
+        base *= base
+    return base * facing

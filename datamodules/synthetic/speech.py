@@ -199,6 +199,7 @@ def _load() -> tuple[Any, int]:
     rate = library.espeak_Initialize(_RETRIEVE, 0, data, _PHONEME_EVENTS)
     if rate <= 0:
         raise RuntimeError(f"espeak_Initialize returned {rate}")
+    library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # breathy voices carry noise, by default seeded with the time
     return library, rate
 
 
