@@ -57,16 +57,29 @@ class Block(nn.Module):
     """Convolution, AdaIN, dropout, (leaky) ReLU.
 
     Args:
-        convolution: The layer that comes first.
+        inputs: Channels in.
+        channels: Channels out.
         identity_size: Numbers of the identity feature; 0 for a block without AdaIN.
+        halve: Whether the side is halved (by a 4x4 convolution) or stays (3x3).
         slope: Of the ReLU below zero.
         dropout: Share of features dropped in training.
     """
 
-    def __init__(self, convolution: nn.Conv2d, identity_size: int, slope: float = 0.0, dropout: float = 0.0):
+    def __init__(
+        self,
+        inputs: int,
+        channels: int,
+        identity_size: int,
+        *,
+        halve: bool = False,
+        slope: float = 0.0,
+        dropout: float = 0.0,
+    ):
         super().__init__()
-        self.convolution = convolution
-        self.norm = AdaIN(convolution.out_channels, identity_size) if identity_size else None
+        kernel, stride = (4, 2) if halve else (3, 1)
+        # AdaIN would remove a bias again; its gradient would be nothing but rounding
+        self.convolution = nn.Conv2d(inputs, channels, kernel, stride, 1, bias=not identity_size)
+        self.norm = AdaIN(channels, identity_size) if identity_size else None
         self.dropout = nn.Dropout(dropout)
         self.slope = slope
 
@@ -112,13 +125,13 @@ class Generator(nn.Module):
             inputs = widths[level - 1] if level else 3 * WINDOW
             # not the first block (as pix2pix), nor the innermost, where one position may be all there is
             identity = identity_size if 0 < level < levels - 1 else 0
-            self.down.append(Block(nn.Conv2d(inputs, width, 4, 2, 1), identity, slope=0.2))
+            self.down.append(Block(inputs, width, identity, halve=True, slope=0.2))
         self.up = nn.ModuleList()
         for level in reversed(range(levels)):
             inputs = widths[level] * (1 if level == levels - 1 else 2)
             drop = dropout if levels - 1 - level < 3 else 0.0
-            self.up.append(Block(nn.Conv2d(inputs, widths[max(level - 1, 0)], 3, 1, 1), identity_size, dropout=drop))
-        self.full = Block(nn.Conv2d(widths[0] + 3 * WINDOW, full_channels, 3, 1, 1), identity_size)
+            self.up.append(Block(inputs, widths[max(level - 1, 0)], identity_size, dropout=drop))
+        self.full = Block(widths[0] + 3 * WINDOW, full_channels, identity_size)
         self.masks = nn.Conv2d(full_channels, 4, 3, 1, 1)  # two parallel convolutions: C (3) and A (1)
         nn.init.normal_(self.masks.weight, 0.0, 0.02)  # original code
 
