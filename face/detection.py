@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
 
+from face.network import TfliteNetwork
 from face.warp import Square, sample
 
 INPUT_SIZE = 128  # pixels, of the network
@@ -51,11 +51,7 @@ class FaceDetector:
     """
 
     def __init__(self, model: Path, threshold: float = 0.5) -> None:
-        self._interpreter = Interpreter(str(model), num_threads=1)
-        self._interpreter.allocate_tensors()
-        self._input = self._interpreter.get_input_details()[0]["index"]
-        outputs = {output["name"]: output["index"] for output in self._interpreter.get_output_details()}
-        self._boxes, self._logits = outputs["regressors"], outputs["classificators"]
+        self._network = TfliteNetwork(model)
         self._anchors = make_anchors()
         self.threshold = threshold
 
@@ -76,12 +72,11 @@ class FaceDetector:
 
     def _detect_in(self, frame: np.ndarray, tile: Square) -> list[Detection]:
         image = sample(frame, tile, INPUT_SIZE, replicate=False) * 2 - 1  # the network takes [-1, 1], black outside
-        self._interpreter.set_tensor(self._input, image[None])
-        self._interpreter.invoke()
-        logits = self._interpreter.get_tensor(self._logits)[0, :, 0].astype(np.float64)
+        outputs = self._network(image)
+        logits = outputs["classificators"][:, 0].astype(np.float64)
         scores = 1 / (1 + np.exp(-np.clip(logits, -_LOGIT_LIMIT, _LOGIT_LIMIT)))
         keep = scores >= self.threshold
-        boxes, points = decode(self._interpreter.get_tensor(self._boxes)[0][keep], self._anchors[keep])
+        boxes, points = decode(outputs["regressors"][keep], self._anchors[keep])
         boxes = tile.to_picture(boxes.reshape(-1, 2, 2)).reshape(-1, 4)
         points = tile.to_picture(points)
         return merge([Detection(b, p, float(s)) for b, p, s in zip(boxes, points, scores[keep], strict=True)])

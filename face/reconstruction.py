@@ -100,8 +100,7 @@ def fit_geometry(
 
     Args:
         landmarks: (T, 468, 3) in pixels of the crop, y down, z in the unit of x, smaller = nearer.
-        confidence: (T,) of the tracker; 0 marks bridged frames, which get coefficients between those of their
-            neighbours.
+        confidence: (T,) of the tracker; frames with 0 were bridged and get what lies between their neighbours.
         model: The morphable face.
         camera: The camera of the crop.
         training_frames: Number of frames at the start that determine the identity.
