@@ -175,11 +175,12 @@ def align_all(samples: Samples) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
     neutral = to_face_space(samples.neutral).reshape(-1, COUNT, 3)
     everything = np.arange(COUNT)
     mean = _placed(neutral.mean(axis=0))
-    partner = mirror_partners(mean)
+    # Found on the mean of all expressions: in its open mouth no two points lie together.
+    partner = mirror_partners(_placed(to_face_space(samples.expressive).mean(axis=(0, 1))))
     for _ in range(5):  # the mean and the alignment to it settle within three
         neutral = np.stack([align(face, mean, everything) for face in neutral])
         mean = _placed(neutral.mean(axis=0))
-        mean = (mean + mirrored(mean, partner)) / 2
+        mean = _placed((mean + mirrored(mean, partner)) / 2)  # the half of both is a little smaller
     chosen = stable_points(mean)
     neutral = np.stack([align(face, mean, chosen) for face in neutral]).reshape(*views, COUNT, 3)
     offsets = np.stack(
@@ -204,13 +205,14 @@ def principal_components(samples: np.ndarray, count: int) -> np.ndarray:
 
     Args:
         samples: (N, ...) centred samples.
-        count: how many.
+        count: how many, if there are so many samples.
 
     Returns:
         (count, ...) components. Their signs are fixed by a constant random direction: a symmetric rule such as "the
         largest entry is positive" would leave those of antisymmetric components to rounding.
     """
     flat = samples.reshape(len(samples), -1)
+    count = min(count, *flat.shape)
     if len(flat) < flat.shape[1]:  # the smaller of the two Gram matrices has the same eigenvalues
         eigenvalues, vectors = np.linalg.eigh(flat @ flat.T)
         directions = vectors[:, : -count - 1 : -1].T @ flat
@@ -218,7 +220,7 @@ def principal_components(samples: np.ndarray, count: int) -> np.ndarray:
     else:
         eigenvalues, vectors = np.linalg.eigh(flat.T @ flat)
         directions = vectors[:, : -count - 1 : -1].T
-    deviations = np.sqrt(eigenvalues[: -count - 1 : -1] / len(flat))
+    deviations = np.sqrt(np.maximum(eigenvalues[: -count - 1 : -1], 0) / len(flat))
     signs = np.sign(directions @ np.random.default_rng(SEED).normal(size=flat.shape[1]))
     return (directions * (signs * deviations)[:, None]).reshape(count, *samples.shape[1:])
 
@@ -243,7 +245,7 @@ def build(people: int = PEOPLE) -> dict[str, np.ndarray]:
     """Make the arrays of the model file.
 
     Args:
-        people: how many to draw; fewer than 80 that the network sees do not give all components.
+        people: how many to draw; a few do not give all components.
 
     Returns:
         The arrays of `facemesh.npz`; bases as integers with one step size each.
@@ -279,7 +281,7 @@ def _both(samples: np.ndarray, partner: np.ndarray) -> np.ndarray:
 def _integers(name: str, samples: np.ndarray, count: int, kind: type) -> dict[str, np.ndarray]:
     """Principal components in steps of the largest entry over the largest integer, one step size per component."""
     basis = principal_components(samples, count)
-    step = np.abs(basis).max(axis=(1, 2)) / np.iinfo(kind).max
+    step = np.maximum(np.abs(basis).max(axis=(1, 2)), np.finfo(np.float32).tiny) / np.iinfo(kind).max
     return {
         f"{name}_basis": (basis / step[:, None, None]).round().astype(kind),
         f"{name}_step": step.astype(np.float32),

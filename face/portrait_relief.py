@@ -58,7 +58,7 @@ def relief(
     middle = (head.chin + head.forehead + expression.jaw_drop) / 2
     high = (head.chin - head.forehead + expression.jaw_drop) / 2
     oval = 1 - (X / (head.width * 1.12)) ** 2 - np.abs((Y - middle) / (high * 1.15)) ** 2.4
-    height = np.float32(0.5) * np.sqrt(np.maximum(oval, 0)) + resting
+    height = np.float32(head.depth) * np.sqrt(np.maximum(oval, 0)) + resting
     cheeks = 0.03 * head.cheek_relief + 0.6 * max(expression.smile, 0.0)
     height += cheeks * pair(0.28, person.eyes.y + person.nose.length - 0.1, 0.13, 0.12)
     fullness = person.mouth.relief * (0.045 + 0.05 * max(expression.pout, 0.0))

@@ -24,6 +24,7 @@ class Head:
     temples: float  # 0 round, 1 square
     cheekbones: float  # how far they stand out sideways, either sign
     offset: float  # of the chin from the middle line
+    depth: float  # of the oval of the head before the picture plane
     chin_relief: float
     cheek_relief: float
     hair_width: float
@@ -146,7 +147,7 @@ def random_person(rng: np.random.Generator) -> Person:
 def _random_head(rng: np.random.Generator, mouth_y: float) -> Head:
     u, n = rng.uniform, rng.normal
     return Head(
-        width=0.49 + n(0, 0.035),
+        width=0.49 + n(0, 0.04),
         forehead=-0.68 + n(0, 0.05),
         chin=mouth_y + 0.28 + n(0, 0.035),
         jaw=u(0.35, 1.05),
@@ -154,6 +155,7 @@ def _random_head(rng: np.random.Generator, mouth_y: float) -> Head:
         temples=u(0.2, 1.0),
         cheekbones=n(0, 0.02),
         offset=n(0, 0.012),
+        depth=max(0.25, n(0.5, 0.09)),
         chin_relief=n(0.6, 0.6),
         cheek_relief=n(1.0, 0.7),
         hair_width=u(1.08, 1.5),
@@ -171,7 +173,7 @@ def _random_eyes(rng: np.random.Generator) -> Eyes:
         x=0.222 + n(0, 0.016),
         y=-0.13 + n(0, 0.03),
         half_width=0.105 + n(0, 0.011),
-        height=max(0.018, 0.042 + n(0, 0.01)),
+        height=max(0.014, 0.038 + n(0, 0.013)),
         slant=n(0, 0.014),
         unequal=n(0, 0.008),
         peak=n(0, 0.35),

@@ -75,9 +75,11 @@ def boundary_loops(triangles: np.ndarray) -> list[list[int]]:
     Returns:
         One list of vertices per loop, in the direction of the triangles' winding, the longest first.
     """
-    corners = np.asarray(triangles)
-    sides = {(int(a), int(b)) for t in corners for a, b in zip(t, np.roll(t, -1), strict=True)}
-    following = {a: b for a, b in sides if (b, a) not in sides}
+    corners = np.asarray(triangles, np.int64)
+    sides = np.stack([corners, np.roll(corners, -1, axis=1)], axis=-1).reshape(-1, 2)
+    size = int(corners.max()) + 1
+    open_ = ~np.isin(sides[:, 0] * size + sides[:, 1], sides[:, 1] * size + sides[:, 0])
+    following = dict(sides[open_].tolist())
     loops = []
     while following:
         start, step = following.popitem()

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -168,16 +170,18 @@ def test_mouth_opening_map_agrees_with_the_measured_opening(model: MorphableMode
     assert np.abs(predicted - opening)[opened].mean() < 0.05
 
 
-def test_shape_and_normals_are_fast(model: MorphableModel) -> None:
-    import time
-
+def test_shape_and_normals_take_little_time_on_one_core(model: MorphableModel) -> None:
     alpha, beta = torch.zeros(64, 80), torch.zeros(64, 64)
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        model.normals(model.shape(alpha, beta))
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.5  # about 0.06 s on one idle core
+    times, threads = [], torch.get_num_threads()
+    torch.set_num_threads(1)  # then the time of this thread is all there is, however busy the machine
+    try:
+        for _ in range(5):
+            start = time.thread_time()
+            model.normals(model.shape(alpha, beta))
+            times.append(time.thread_time() - start)
+    finally:
+        torch.set_num_threads(threads)
+    assert min(times) < 0.3  # 64 frames; about 0.07 s on one core
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones() -> None:
