@@ -8,13 +8,14 @@ far clipping (the original renderer's far plane cut the ear side away, facts 1.8
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
-import numba
 import numpy as np
 import torch
 from torch.nn.functional import one_hot
 
+from face.z_buffer import count_samples, find_mixed, z_buffer
 from media.errors import InputError
 
 # Points of a pixel, from its centre, that coverage is counted at: a turned square, so that level and upright outlines
@@ -37,6 +38,34 @@ class Fragments:
     depth: torch.Tensor
 
 
+@dataclass(frozen=True)
+class Surfaces:
+    """Triangles of several kinds, such as skin and mouth.
+
+    Attributes:
+        triangles: (F, 3) integer vertex indices.
+        labels: (F,) integer kind of each triangle, 0 to K - 1.
+        kinds: K.
+    """
+
+    triangles: torch.Tensor
+    labels: torch.Tensor
+    kinds: int
+
+    @cached_property
+    def contour(self) -> np.ndarray:
+        """(E, 2) int64 edges at which a kind of surface ends."""
+        edges = [np.zeros((0, 2), np.int64)]
+        for kind in range(self.kinds):
+            # A triangle that is there twice, once per side, counts once.
+            corners = self.triangles[self.labels == kind].cpu().numpy().astype(np.int64)
+            corners = np.unique(np.sort(corners, axis=1), axis=0)
+            sides = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [0, 2]]])
+            distinct, count = np.unique(sides, axis=0, return_counts=True)
+            edges.append(distinct[count == 1])
+        return np.concatenate(edges)
+
+
 class Rasterizer(Protocol):
     """The interface of every backend."""
 
@@ -54,17 +83,13 @@ class Rasterizer(Protocol):
         """
         ...
 
-    def coverage(
-        self, projected: torch.Tensor, triangles: torch.Tensor, labels: torch.Tensor, kinds: int, size: int
-    ) -> torch.Tensor:
+    def coverage(self, projected: torch.Tensor, surfaces: Surfaces, fragments: Fragments) -> torch.Tensor:
         """Share of every pixel that shows each kind of surface, counted at its `SAMPLES`.
 
         Args:
             projected: (B, V, 3) as above.
-            triangles: (F, 3) as above.
-            labels: (F,) integer kind of each triangle, 0 to K - 1.
-            kinds: K.
-            size: Side of the image in pixels.
+            surfaces: The triangles and their kinds.
+            fragments: What this rasteriser returned for the same vertices and triangles.
 
         Returns:
             (B, K, H, W) float32 in [0, 1]; what their sum lacks of 1 is background.
@@ -83,37 +108,42 @@ class NumbaRasterizer:
         triangle = torch.full((batch, size, size), -1, dtype=torch.int64)
         barycentric = torch.zeros(batch, size, size, 3)
         depth = torch.full((batch, size, size), torch.inf)
-        views = triangle.numpy(), barycentric.numpy(), depth.numpy()
+        views, centre = (triangle.numpy(), barycentric.numpy(), depth.numpy()), np.zeros((1, 2))
+        everywhere = np.empty((0, 0), np.bool_)
 
         def rasterize(frames: Sequence[int]) -> None:
             for frame in frames:
-                _z_buffer(vertices[frame], faces, 0.0, 0.0, *(view[frame] for view in views))
+                one = slice(frame, frame + 1)  # keeps the axis of samples, here one per pixel
+                z_buffer(vertices[frame], faces, centre, everywhere, *(view[one] for view in views))
 
         _share(rasterize, batch)
         device = projected.device
         return Fragments(triangle.to(device), barycentric.to(device), depth.to(device))
 
-    def coverage(
-        self, projected: torch.Tensor, triangles: torch.Tensor, labels: torch.Tensor, kinds: int, size: int
-    ) -> torch.Tensor:
+    def coverage(self, projected: torch.Tensor, surfaces: Surfaces, fragments: Fragments) -> torch.Tensor:
         """See `Rasterizer`."""
         vertices = projected.detach().to("cpu", torch.float32).contiguous().numpy()
-        faces = triangles.detach().to("cpu", torch.int64).contiguous().numpy()
-        kind = labels.detach().to("cpu", torch.int64).contiguous().numpy()
-        share = torch.zeros(len(vertices), kinds, size, size)
-        view, no_weights = share.numpy(), np.empty((0, 0, 3), np.float32)
+        faces = surfaces.triangles.detach().to("cpu", torch.int64).contiguous().numpy()
+        kind = surfaces.labels.detach().to("cpu", torch.int64).contiguous().numpy()
+        seen = fragments.triangle.cpu().numpy()
+        batch, height, width = seen.shape
+        share = torch.zeros(batch, surfaces.kinds, height, width)
+        view, samples, contour = share.numpy(), np.array(SAMPLES), surfaces.contour
 
         def cover(frames: Sequence[int]) -> None:
             # One set of buffers per thread: fresh memory for every frame would cost as much as drawing.
-            triangle, depth = np.empty((size, size), np.int32), np.empty((size, size), np.float32)
+            mixed = np.empty((height, width), np.bool_)
+            triangle = np.empty((len(samples), height, width), np.int32)
+            depth = np.empty((len(samples), height, width), np.float32)
+            no_weights = np.empty((0, 0, 0, 3), np.float32)
             for frame in frames:
-                for right, down in SAMPLES:
-                    triangle.fill(-1)
-                    depth.fill(np.inf)
-                    _z_buffer(vertices[frame], faces, right, down, triangle, no_weights, depth)
-                    _count(triangle, kind, view[frame])
+                find_mixed(seen[frame], kind, vertices[frame], contour, mixed)
+                triangle.fill(-1)
+                depth.fill(np.inf)
+                z_buffer(vertices[frame], faces, samples, mixed, triangle, no_weights, depth)
+                count_samples(seen[frame], triangle, kind, mixed, view[frame])
 
-        _share(cover, len(vertices))
+        _share(cover, batch)
         return share.to(projected.device)
 
 
@@ -127,72 +157,6 @@ def _share(work: Callable[[Sequence[int]], None], batch: int) -> None:
         return
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(work, [range(first, batch, workers) for first in range(workers)]))
-
-
-@numba.njit(nogil=True, cache=True)
-def _z_buffer(
-    vertices: np.ndarray,
-    faces: np.ndarray,
-    right: float,
-    down: float,
-    triangle: np.ndarray,
-    barycentric: np.ndarray,
-    depth: np.ndarray,
-) -> None:
-    """Draws one frame into `triangle`, `barycentric`, `depth`, which come filled with -1, 0 and infinity.
-
-    A pixel is looked at `right` and `down` of its centre. `barycentric` may be empty (0, 0, 3): then the weights are
-    not kept.
-    """
-    height, width = depth.shape
-    keep_weights = barycentric.shape[0] > 0
-    for face in range(faces.shape[0]):
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        xa, ya = vertices[a, 0] - right, vertices[a, 1] - down
-        xb, yb = vertices[b, 0] - right, vertices[b, 1] - down
-        xc, yc = vertices[c, 0] - right, vertices[c, 1] - down
-        area = (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya)
-        # Rows run downward, so a front face has negative area; this also drops NaN and triangles seen edge-on.
-        if not area < 0 or not (vertices[a, 2] > 0 and vertices[b, 2] > 0 and vertices[c, 2] > 0):
-            continue
-        # Inverse depth is linear on the screen, depth is not.
-        ia, ib, ic = 1.0 / vertices[a, 2], 1.0 / vertices[b, 2], 1.0 / vertices[c, 2]
-        first_row = int(max(np.ceil(min(ya, yb, yc) - 0.5), 0.0))
-        last_row = int(min(np.floor(max(ya, yb, yc) - 0.5), height - 1.0))
-        first_column = int(max(np.ceil(min(xa, xb, xc) - 0.5), 0.0))
-        last_column = int(min(np.floor(max(xa, xb, xc) - 0.5), width - 1.0))
-        for row in range(first_row, last_row + 1):
-            y = row + 0.5
-            for column in range(first_column, last_column + 1):
-                x = column + 0.5
-                # Each edge by itself and relative to the pixel: the neighbour across the edge gets exactly the
-                # opposite number, so no pixel falls between two triangles.
-                wa = (xb - x) * (yc - y) - (xc - x) * (yb - y)
-                wb = (xc - x) * (ya - y) - (xa - x) * (yc - y)
-                wc = (xa - x) * (yb - y) - (xb - x) * (ya - y)
-                if wa > 0 or wb > 0 or wc > 0:
-                    continue
-                wa, wb, wc = wa * ia, wb * ib, wc * ic
-                total = wa + wb + wc
-                distance = np.float32(area / total)
-                if distance < depth[row, column]:
-                    depth[row, column] = distance
-                    triangle[row, column] = face
-                    if keep_weights:
-                        barycentric[row, column, 0] = wa / total
-                        barycentric[row, column, 1] = wb / total
-                        barycentric[row, column, 2] = wc / total
-
-
-@numba.njit(nogil=True, cache=True)
-def _count(triangle: np.ndarray, labels: np.ndarray, share: np.ndarray) -> None:
-    """Adds each sample's part of its pixel to the kind of surface it shows."""
-    part = np.float32(1 / len(SAMPLES))
-    for row in range(triangle.shape[0]):
-        for column in range(triangle.shape[1]):
-            face = triangle[row, column]
-            if face >= 0:
-                share[labels[face], row, column] += part
 
 
 class PyTorch3DRasterizer:
@@ -234,15 +198,15 @@ class PyTorch3DRasterizer:
             depth.masked_fill(empty, torch.inf),
         )
 
-    def coverage(
-        self, projected: torch.Tensor, triangles: torch.Tensor, labels: torch.Tensor, kinds: int, size: int
-    ) -> torch.Tensor:
-        """See `Rasterizer`."""
+    def coverage(self, projected: torch.Tensor, surfaces: Surfaces, fragments: Fragments) -> torch.Tensor:
+        """See `Rasterizer`; a GPU takes all samples of all pixels faster than it picks some."""
+        kinds, size = surfaces.kinds, fragments.triangle.shape[-1]
         share = projected.new_zeros(len(projected), size, size, kinds)
         for right, down in SAMPLES:
-            triangle = self(projected - projected.new_tensor([right, down, 0.0]), triangles, size).triangle
+            moved = projected - projected.new_tensor([right, down, 0.0])
+            triangle = self(moved, surfaces.triangles, size).triangle
             # Background becomes one kind more, dropped at once.
-            kind = torch.where(triangle < 0, kinds, labels.to(triangle.device)[triangle.clamp_min(0)])
+            kind = torch.where(triangle < 0, kinds, surfaces.labels.to(triangle.device)[triangle.clamp_min(0)])
             share += one_hot(kind, kinds + 1)[..., :kinds] / len(SAMPLES)
         return share.permute(0, 3, 1, 2)
 

@@ -13,7 +13,7 @@ from face.camera import Camera, pose_vertices
 from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, TRANSLATION
 from face.illumination import irradiance
 from face.morphable_model import MorphableModel
-from face.rasterizer import RASTERIZERS, Fragments, Rasterizer
+from face.rasterizer import RASTERIZERS, Fragments, Rasterizer, Surfaces
 from media.errors import InputError
 
 _SKIN, _MOUTH = 0, 1
@@ -89,9 +89,10 @@ class Renderer:
         self.rasterizer: Rasterizer = RASTERIZERS[rasterizer]()
         # The surface between the lips is drawn from both sides: it folds over when they close.
         mouth = model.mouth_triangles
-        self._triangles = torch.cat([model.triangles, mouth, mouth.flip(1)])
-        self._labels = torch.full((len(self._triangles),), _MOUTH, device=mouth.device)
-        self._labels[: len(model.triangles)] = _SKIN
+        triangles = torch.cat([model.triangles, mouth, mouth.flip(1)])
+        labels = torch.full((len(triangles),), _MOUTH, device=mouth.device)
+        labels[: len(model.triangles)] = _SKIN
+        self._surfaces = Surfaces(triangles, labels, kinds=2)
 
     @torch.no_grad()
     def render(self, chi: torch.Tensor, albedo: torch.Tensor) -> Rendering:
@@ -107,7 +108,7 @@ class Renderer:
         face = pose_face(self.model, self.camera, chi)
         colours = (albedo * irradiance(face.normals, chi[:, ILLUMINATION])).clamp(0, 1)
         fragments = self.rasterize(face)
-        share = self.rasterizer.coverage(face.projected, self._triangles, self._labels, 2, self.size)
+        share = self.rasterizer.coverage(face.projected, self._surfaces, fragments)
         image, drawn = interpolate(colours, fragments, self.model.triangles)
         mask, mouth = share[:, _SKIN, None], share[:, _MOUTH, None]
         known = _fill_rim(image, drawn, mask[:, 0] > 0)
@@ -122,7 +123,7 @@ class Renderer:
         Returns:
             Fragments of (B, size, size).
         """
-        return self.rasterizer(face.projected, self._triangles, self.size)
+        return self.rasterizer(face.projected, self._surfaces.triangles, self.size)
 
 
 def compose(rendering: Rendering, background: torch.Tensor) -> torch.Tensor:

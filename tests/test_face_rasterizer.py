@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from face.camera import Camera
-from face.rasterizer import RASTERIZERS, SAMPLES, Fragments, NumbaRasterizer
+from face.rasterizer import RASTERIZERS, SAMPLES, Fragments, NumbaRasterizer, Surfaces
 from media.errors import InputError
 from tests.sphere_face import SphereFace
 
@@ -124,10 +124,15 @@ def test_batch_equals_single_frames_on_any_number_of_threads():
         assert torch.equal(together.barycentric[k], alone.barycentric[0])
 
 
-def test_coverage_counts_samples_of_each_kind():
-    projected, triangles = scene(3)
-    labels = torch.arange(len(triangles)) % 2
-    found = NumbaRasterizer().coverage(projected.repeat(3, 1, 1), triangles, labels, 2, 24)
+def covered(projected: torch.Tensor, surfaces: Surfaces, size: int, name: str = "numba") -> torch.Tensor:
+    rasterizer = RASTERIZERS[name]()
+    return rasterizer.coverage(projected, surfaces, rasterizer(projected, surfaces.triangles, size))
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_coverage_counts_samples_of_each_kind(seed):
+    projected, triangles = scene(seed)
+    found = covered(projected.repeat(3, 1, 1), Surfaces(triangles, torch.arange(len(triangles)) % 2, 2), 24)
     kinds = []
     for right, down in SAMPLES:
         shifted = projected[0] - torch.tensor([right, down, 0.0])
@@ -143,12 +148,34 @@ def test_coverage_of_a_disc_is_its_area():
     model = SphereFace()
     camera = Camera(64)
     triangles = torch.cat([model.triangles, model.mouth_triangles])
-    labels = torch.arange(len(triangles)) >= len(model.triangles)
-    share = NumbaRasterizer().coverage(camera.project(model.mean_shape[None]), triangles, labels.long(), 2, 64)
+    labels = (torch.arange(len(triangles)) >= len(model.triangles)).long()
+    share = covered(camera.project(model.mean_shape[None]), Surfaces(triangles, labels, 2), 64)
     ratio = model.radius / 10
     area = np.pi * camera.focal**2 * ratio**2 / (1 - ratio**2)  # of a sphere's outline in perspective
     assert abs(share.sum().item() - area) < 0.01 * area
     assert set(share.unique().tolist()) == {0.0, 0.25, 0.5, 0.75, 1.0}
+
+
+def test_coverage_sees_a_slit_that_no_pixel_centre_sees():
+    # Two sheets with a gap of a quarter of a pixel between them, from y = 10.55 to 10.80, past the centres at 10.5.
+    corners = [[x, y, 10.0] for y in (2.0, 10.55, 10.8, 30.0) for x in (2.0, 30.0)]
+    triangles = torch.tensor([[0, 2, 1], [1, 2, 3], [4, 6, 5], [5, 6, 7]])
+    projected = torch.tensor(corners)[None]
+    share = covered(projected, Surfaces(triangles, torch.zeros(4).long(), 1), 32)[0, 0]
+    assert (NumbaRasterizer()(projected, triangles, 32).triangle[0, 3:29, 3:29] >= 0).all()
+    assert (share[10, 3:29] == 0.75).all()
+    assert (share[3:10, 3:29] == 1).all()
+    assert (share[11:29, 3:29] == 1).all()
+
+
+def test_contour_is_where_a_kind_ends():
+    # A strip of three squares, the middle one of another kind and there twice, once per side.
+    squares = [[[k, k + 4, k + 1], [k + 1, k + 4, k + 5]] for k in range(3)]
+    triangles = torch.tensor([*squares[0], *squares[1], *[t[::-1] for t in squares[1]], *squares[2]])
+    surfaces = Surfaces(triangles, torch.tensor([0, 0, 1, 1, 1, 1, 0, 0]), 2)
+    edges = {tuple(edge) for edge in surfaces.contour.tolist()}
+    around = {(0, 1), (1, 2), (2, 3), (4, 5), (5, 6), (6, 7), (0, 4), (3, 7)}
+    assert edges == around | {(1, 5), (2, 6)}
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pytorch3d") is None, reason="PyTorch3D is not installed")
@@ -163,10 +190,9 @@ def test_pytorch3d_sees_the_same():
     torch.testing.assert_close(ours.barycentric[same], theirs.barycentric[same], atol=1e-3, rtol=0)
     torch.testing.assert_close(ours.depth[same], theirs.depth[same], atol=1e-4, rtol=0)
     labels = torch.arange(len(model.triangles)) % 3
-    shares = [
-        RASTERIZERS[name]().coverage(projected, model.triangles, labels, 3, 64) for name in ("numba", "pytorch3d")
-    ]
-    assert (shares[0] - shares[1]).abs().mean() < 1e-3
+    surfaces = Surfaces(model.triangles, labels, 3)
+    our_share, their_share = (covered(projected, surfaces, 64, name) for name in ("numba", "pytorch3d"))
+    assert (our_share - their_share).abs().mean() < 1e-3
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pytorch3d") is not None, reason="PyTorch3D is installed")
