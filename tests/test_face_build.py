@@ -8,16 +8,17 @@ from scipy.spatial.transform import Rotation
 from face import build_facemesh as build
 from face.assets import tracker_assets
 from face.landmarks import COUNT, five_points
+from face.network import TfliteNetwork
 
 SHIPPED = Path(build.__file__).with_name("facemesh.npz")
 
 
 @pytest.fixture(scope="module")
-def network() -> build.LandmarkNetwork:
-    return build.LandmarkNetwork(tracker_assets().landmarks)
+def network() -> TfliteNetwork:
+    return TfliteNetwork(tracker_assets().landmarks)
 
 
-def test_the_shipped_model_begins_with_the_portraits_drawn_here(network: build.LandmarkNetwork) -> None:
+def test_the_shipped_model_begins_with_the_portraits_drawn_here(network: TfliteNetwork) -> None:
     sample = build.sample_person(network, 0)
     assert sample is not None
     with np.load(SHIPPED) as shipped:
@@ -27,7 +28,7 @@ def test_the_shipped_model_begins_with_the_portraits_drawn_here(network: build.L
         assert 0.9 * build.PEOPLE < shipped["portraits"].item() <= build.PEOPLE
 
 
-def test_people_do_not_depend_on_who_is_drawn_before(network: build.LandmarkNetwork) -> None:
+def test_people_do_not_depend_on_who_is_drawn_before(network: TfliteNetwork) -> None:
     alone, after = build.sample_person(network, 2), None
     for number in (1, 2):
         after = build.sample_person(network, number)
