@@ -1,6 +1,3 @@
-import csv
-import itertools
-import json
 import os
 import resource
 import signal
@@ -30,7 +27,7 @@ from experiments.callbacks import (
 )
 from experiments.provenance import processor_flags
 from experiments.settings import compose
-from experiments.tracking import CurveLogger, read_curves, start_wandb, wandb_mode
+from experiments.tracking import read_curves
 from media.errors import InputError
 
 
@@ -202,23 +199,6 @@ def test_failed_write_keeps_the_old_checkpoint(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
 
 
-def test_curves_go_on_where_a_resumed_run_does(tmp_path):
-    first = CurveLogger(tmp_path, "memory_gan")
-    for step in range(10):
-        first.log_metrics({"train/loss": torch.tensor(float(step)), "epoch": step // 5}, step)
-    first.finalize("failed")
-    second = CurveLogger(tmp_path, "memory_gan")  # resumed at step 5: 5 to 9 come again
-    for step in range(5, 12):
-        second.log_metrics({"train/loss": 100.0 + step, "val/psnr": 30.0}, step)
-    second.finalize("success")
-    rows = read_curves(tmp_path / "logs/memory_gan/metrics.csv")
-    assert [row["step"] for row in rows] == list(range(12))
-    assert [row["train/loss"] for row in rows] == [0, 1, 2, 3, 4, *range(105, 112)]
-    assert "val/psnr" not in rows[0]
-    with (tmp_path / "logs/memory_gan/metrics.csv").open() as file:
-        assert next(csv.reader(file)) == ["epoch", "step", "train/loss", "val/psnr"]
-
-
 @dataclass
 class Refined:
     frame: torch.Tensor
@@ -283,68 +263,3 @@ def test_precision_auto_is_bf16_only_where_it_is_computed():
     assert resolve_precision("32-true", "auto") == "32-true"
     fast = {"avx512_bf16", "amx_bf16"} & processor_flags()
     assert resolve_precision("auto", "cpu") == ("bf16-mixed" if fast else "32-true")
-
-
-@pytest.mark.parametrize(
-    ("setting", "environment", "mode"),
-    [
-        ("auto", {}, "offline"),
-        ("auto", {"WANDB_API_KEY": "x" * 40}, "online"),
-        ("auto", {"WANDB_API_KEY": "x" * 40, "WANDB_MODE": "disabled"}, "disabled"),
-        ("offline", {"WANDB_API_KEY": "x" * 40}, "offline"),
-        ("disabled", {}, "disabled"),
-    ],
-)
-def test_wandb_is_offline_unless_there_is_a_key(monkeypatch, tmp_path, setting, environment, mode):
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "NETRC"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert wandb_mode(setting) == mode
-
-
-def test_key_in_netrc_counts(monkeypatch, tmp_path):
-    for name in ("WANDB_API_KEY", "WANDB_MODE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password key\n")
-    (tmp_path / ".netrc").chmod(0o600)
-    assert wandb_mode("auto") == "online"
-
-
-def test_wandb_run_has_the_run_id_and_both_stages(monkeypatch, tmp_path):
-    from experiments.settings import run_id
-
-    monkeypatch.delenv("WANDB_RUN_ID", raising=False)
-    chosen = settings() | {"wandb": {"mode": "offline", "project": "test", "entity": None}}
-    run = start_wandb(chosen, tmp_path)
-    try:
-        assert run.id == run_id(chosen)
-        for stage, steps in (("audio2pose", 3), ("memory_gan", 2)):
-            from experiments.tracking import StageWandbLogger
-
-            logger = StageWandbLogger(run, stage)
-            for step in range(steps):
-                logger.log_metrics({"train/loss": float(step)}, step)
-        summary = dict(run.summary)
-    finally:
-        run.finish()
-    assert summary["audio2pose/train/loss"] == 2
-    assert summary["memory_gan/train/loss"] == 1  # later than the other and yet at smaller steps
-    assert summary["audio2pose/step"] == 2
-    assert list((tmp_path / "logs" / "wandb").glob("offline-run-*"))
-
-
-def test_sweep_agents_run_id_wins(monkeypatch, tmp_path):
-    monkeypatch.setenv("WANDB_RUN_ID", "sweep123")
-    run = start_wandb(settings() | {"wandb": {"mode": "offline", "project": "test", "entity": None}}, tmp_path)
-    try:
-        assert run.id == "sweep123"
-    finally:
-        run.finish()
-
-
-def test_disabled_wandb_is_nothing(tmp_path):
-    assert start_wandb(settings(), tmp_path) is None
-    assert json.dumps(list(itertools.islice(tmp_path.iterdir(), 1))) == "[]"
