@@ -62,6 +62,13 @@ def test_samples_do_not_see_each_other():
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
+def test_bottleneck_may_be_a_single_position():
+    rendered, identity = inputs(size=16)
+    refined = make_generator(levels=4)(rendered, identity)
+    assert refined.frame.shape == (2, 3, 16, 16)
+    assert refined.frame.isfinite().all()
+
+
 def test_identity_and_every_frame_of_the_window_matter():
     generator, (rendered, identity) = make_generator(), inputs()
     frame = generator(rendered, identity).color

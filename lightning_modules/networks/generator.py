@@ -46,6 +46,8 @@ class AdaIN(nn.Module):
         """(B, C, H, W) and (B, identity_size) -> (B, C, H, W)."""
         batch, channels, height, width = x.shape
         scale, shift = self.affine(identity).chunk(2, dim=1)
+        if height * width == 1:  # one position has no deviation to normalise by
+            return x * (1 + scale[..., None, None]) + shift[..., None, None]
         # With batch and channels as groups of one, GroupNorm is instance normalisation with the affine part of every
         # sample fused in; on a CPU it is several times faster than InstanceNorm followed by two more passes.
         flat = x.reshape(1, batch * channels, height, width)
