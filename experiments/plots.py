@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from media.audio import read_audio
-from media.video import FPS, stream_frames
+from media.video import FPS, probe, stream_frames
 from media.video_writer import VideoWriter
 
 AXES = ("pitch", "yaw", "roll")
@@ -150,9 +150,10 @@ def sample_frames(path: Path, count: int) -> tuple[list[int], list[np.ndarray]]:
     Returns:
         Their numbers, and the frames, each (H, W, 3) uint8.
     """
-    total = sum(1 for _ in stream_frames(path))
+    total = probe(path).frames
     wanted = np.unique(((np.arange(count) + 0.5) * total / count).astype(int)).tolist()
-    return wanted, [frame for index, frame in enumerate(stream_frames(path)) if index in set(wanted)]
+    frames = enumerate(stream_frames(path, stop=wanted[-1] + 1))
+    return wanted, [frame for index, frame in frames if index in wanted]
 
 
 def _phase(key: str) -> str:
