@@ -49,7 +49,7 @@ class CoefficientEncoder:
         scale: (160,) their standard deviations; 1 if not given, as the bases contain them.
     """
 
-    # ours: equal error rate (8 %) on 22 real recordings of 21 people, 24 frames each, with the default mean and scale;
+    # ours: equal error rate (7 %) on 22 real recordings of 21 people, 24 frames each, with the default mean and scale;
     # to become that of the embedded corpus (SPEC)
     similarity_threshold = 0.7
 
