@@ -172,11 +172,11 @@ def log_results(run: Any | None, folder: Path) -> None:
             run.log({f"videos/{path.stem}": wandb.Video(str(path), format="mp4")})
 
 
-def _number(cell: str) -> float | str:
+def _number(cell: str) -> float | str | None:
     try:
         return float(cell)
     except ValueError:
-        return cell
+        return cell or None  # a table's column holds numbers or nothing
 
 
 def _has_netrc_key() -> bool:
