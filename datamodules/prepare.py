@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from datamodules.clip import Clip, batches, shift_sound, split_frames
@@ -20,7 +21,7 @@ from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, SIZE, 
 from face.crop import Crop, crop_around
 from face.identity import IDENTITY_ENCODERS
 from face.landmarks import five_points
-from face.morphable_model import MorphableModel, load_face_model
+from face.morphable_model import MorphableModel, load_face_model, model_version
 from face.reconstruction import RECONSTRUCTIONS, Geometry, identity_per_frame
 from face.tracking import track
 from media.audio import mfcc_windows, read_audio, write_wav
@@ -30,7 +31,7 @@ from media.video import FPS, VideoInfo, VideoWriter, probe, sha256, stream_frame
 logger = logging.getLogger(__name__)
 
 SHORTEST_SECONDS = 4.0  # ours: with less, 60 % leave hardly a sentence to learn from
-_FORMAT = 1  # of the clip on disk; a change prepares every video again
+_FORMAT = 2  # of the clip on disk; a change prepares every video again
 _APPEARANCE_FRAMES = 100  # ours: more frames do not change the texture, the light or the albedo
 _BATCH = 50
 
@@ -71,7 +72,7 @@ def prepare_video(
         "format": _FORMAT,
         "train_seconds": train_seconds,
         "audio_offset": audio_offset,
-        "face_model": face_model,
+        "face_model": [face_model, model_version(face_model)],
         "reconstruction": reconstruction,
         "identity_encoder": identity_encoder,
         "identity_onnx": sha256(identity_onnx) if identity_onnx else None,
@@ -86,8 +87,10 @@ def prepare_video(
     _check_sound(samples, video)
     scratch = _scratch_folder(Path(cache))
     try:
-        clip = _prepare(scratch, info, digest, shift_sound(samples, audio_offset), settings, progress)
-        clip.identity_features[:] = identity_features(clip, face_model, identity_encoder, identity_onnx)
+        # many small products: threads of the linear algebra would only wait for each other
+        with threadpool_limits(1, "blas"):
+            clip = _prepare(scratch, info, digest, shift_sound(samples, audio_offset), settings, progress)
+            clip.identity_features[:] = identity_features(clip, face_model, identity_encoder, identity_onnx)
         clip.save()
         _publish(scratch, folder)
     finally:
@@ -141,7 +144,7 @@ def _prepare(
     write_wav(folder / "sound.wav", samples)
     _write_pictures(folder, info, crop, total, training, progress)
 
-    model, camera = load_face_model(settings["face_model"]), Camera(crop.size)
+    model, camera = load_face_model(settings["face_model"][0]), Camera(crop.size)
     landmarks = crop.to_crop(tracked.landmarks)
     geometry = RECONSTRUCTIONS[settings["reconstruction"]](landmarks, tracked.confidence, model, camera, training)
     coefficients = _coefficients(geometry, total)

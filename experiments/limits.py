@@ -19,7 +19,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "memory_gan.spatial_encoder": ("seeded", "imagenet"),
     "trainer.accelerator": ("auto", "cpu", "gpu", "mps"),
     "trainer.precision": ("auto", "32-true", "bf16-mixed"),
-    "background.keyframe_axis": ("pitch", "yaw", "roll"),
+    "background.keyframe_axis": ("pitch", "yaw", "roll", "all"),
+    "background.amplitude": ("training", "predicted"),
     "wandb.mode": ("auto", "online", "offline", "disabled"),
 }
 

@@ -112,7 +112,7 @@ def load_talker(settings: dict[str, Any], folder: Path, clip: Clip | None = None
         albedo,
         Audio2PoseLSTM.load_from_checkpoint(str(paths["audio2pose"]), map_location=device),
         MemoryGAN.load_from_checkpoint(str(paths["memory_gan"]), map_location=device),
-        keyframe_axis=settings["background"]["keyframe_axis"],
+        **settings["background"],
         bf16=precision.startswith("bf16"),
     )
 

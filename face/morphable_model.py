@@ -6,6 +6,7 @@
 with the same numbers of coefficients.
 """
 
+import hashlib
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -175,6 +176,17 @@ def mouth_opening_map(model: MorphableModel) -> np.ndarray:
     direction = np.linalg.svd(gaps, full_matrices=False)[2][0]
     direction = -direction if direction[1] > 0 else direction
     return (gaps @ direction / np.linalg.norm(mean[right] - mean[left])).astype(np.float32)
+
+
+def model_version(name: str = "facemesh") -> str:
+    """SHA-256 of the file a face model is read from: coefficients of one version mean nothing to another.
+
+    Raises:
+        InputError: no model of that name.
+    """
+    if name not in FACE_MODELS:
+        raise InputError(f"unknown face model '{name}': expected one of {', '.join(FACE_MODELS)}")
+    return hashlib.sha256(_FACEMESH.read_bytes()).hexdigest()
 
 
 def load_face_model(name: str = "facemesh") -> MorphableModel:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 from datamodules.clip import Clip, batches
 from datamodules.rendered_frames import channels_first, channels_last, render_over
@@ -14,10 +15,11 @@ from face.rendering import Renderer
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN, smooth_features
 from media.audio import mfcc_windows
-from synthesis.background import fit_pose, match_background
+from synthesis.background import fit_pose, match_background, with_amplitude
 from synthesis.compositing import Compositor
 
 _CHUNK = 25  # frames; one second, the reach of the feature smoothing to both sides (SPEC, retrieval)
+_NEAR = 8  # pixels of 256, ours: the outline of jaw and hair belongs to the face
 _BATCH = 5  # frames refined at once: as fast as more on a CPU, and little to wait for
 
 Background = Callable[[slice], torch.Tensor]
@@ -62,6 +64,8 @@ class Talker:
         audio2pose: Trained first stage.
         memory_gan: Trained second stage.
         keyframe_axis: Axis whose extremes are key frames (`synthesis.background`).
+        amplitude: Of the head movement that is matched to backgrounds: `predicted` as it is, or `training` (see
+            `synthesis.background.with_amplitude`).
         bf16: Compute the second stage in bfloat16, where the processor is faster for it.
     """
 
@@ -73,11 +77,12 @@ class Talker:
         audio2pose: Audio2PoseLSTM,
         memory_gan: MemoryGAN,
         keyframe_axis: str = "yaw",
+        amplitude: str = "training",
         bf16: bool = False,
     ):
         self.clip, self.renderer, self.albedo = clip, renderer, albedo
         self.audio2pose, self.memory_gan = audio2pose.eval(), memory_gan.eval()
-        self.keyframe_axis, self.bf16 = keyframe_axis, bf16
+        self.keyframe_axis, self.amplitude, self.bf16 = keyframe_axis, amplitude, bf16
         self._training_crops: torch.Tensor | None = None
 
     @torch.inference_mode()
@@ -95,7 +100,10 @@ class Talker:
         """Choose a background for every frame and fit the pose to it."""
         training = self.clip.coefficients[self.clip.training]
         filmed = get_pose(training)
-        match = match_background(motion.pose[:, :3], filmed[:, :3], axis=self.keyframe_axis)
+        angles = motion.pose[:, :3]
+        if self.amplitude == "training":
+            angles = with_amplitude(angles, filmed[:, :3])
+        match = match_background(angles, filmed[:, :3], axis=self.keyframe_axis)
         chi = np.repeat(training[:1], len(motion.expression), axis=0)
         chi[:, EXPRESSION] = motion.expression
         chi = with_pose(chi, fit_pose(match.source_frames, filmed))
@@ -170,7 +178,30 @@ class Talker:
         ):
             with self._autocast():
                 refined = self.memory_gan(to_network(window).to(self.memory_gan.device), feature)
-            yield from zip(channels_last(to_pixels(refined.frame)), mask[:, 0].numpy(), strict=True)
+            shown = near_face(window[:, -1], to_pixels(refined.frame).cpu(), mask)
+            yield from zip(channels_last(shown), mask[:, 0].numpy(), strict=True)
+
+
+def near_face(rendered: torch.Tensor, refined: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Take the refined frame at the face and the rendered one, which is the background, away from it.
+
+    The generator was trained to leave the background as it is, and nearly does; what little it changes would flicker.
+
+    Args:
+        rendered: (B, 3, H, W) uint8.
+        refined: (B, 3, H, W) uint8.
+        mask: (B, 1, H, W) uint8, 255 on the face.
+
+    Returns:
+        (B, 3, H, W) uint8: refined up to `_NEAR` pixels from the face, then fading over as many.
+    """
+    # weights are smooth, so a quarter of the resolution does; widened first, or the fade would begin inside the face
+    cells = avg_pool2d(mask.float() / 255, 4, ceil_mode=True)
+    reach = _NEAR // 4
+    cells = max_pool2d(cells, 4 * reach + 1, stride=1, padding=2 * reach)
+    cells = avg_pool2d(cells, 2 * reach + 1, stride=1, padding=reach, count_include_pad=False)
+    weight = interpolate(cells, size=mask.shape[-2:], mode="bilinear", align_corners=False)
+    return torch.lerp(rendered.float(), refined.float(), weight).round_().to(torch.uint8)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from media.errors import InputError
-from synthesis.background import AXES, BackgroundMatch, find_key_frames, fit_pose, match_background
+from synthesis.background import AXES, BackgroundMatch, find_key_frames, fit_pose, match_background, with_amplitude
 
 
 def wandering(frames, seed, amplitude=0.2):
@@ -150,3 +150,15 @@ def test_wrong_inputs_are_named():
         match_background(np.full((20, 3), np.nan), good)
     with pytest.raises(ValueError, match="predicted_angles"):
         match_background(np.zeros((20, 6)), good)
+
+
+def test_amplitude_of_the_video_course_of_the_prediction():
+    rng = np.random.default_rng(0)
+    predicted, gallery = rng.normal(0.1, 0.01, (50, 3)), rng.normal(-0.2, [0.1, 0.2, 0.3], (80, 3))
+    predicted[:, 2] = 0.7
+    given = with_amplitude(predicted, gallery)
+    np.testing.assert_allclose(given.mean(0), gallery.mean(0), atol=1e-12)
+    np.testing.assert_allclose(given[:, :2].std(0), gallery[:, :2].std(0))
+    assert given[:, 2].std() == 0
+    for axis in (0, 1):
+        assert np.corrcoef(given[:, axis], predicted[:, axis])[0, 1] == pytest.approx(1)

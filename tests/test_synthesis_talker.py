@@ -8,7 +8,7 @@ import torch
 
 import synthesis.talker
 from datamodules.windows import to_network
-from synthesis.talker import Talker
+from synthesis.talker import Talker, near_face
 
 SIZE = 8
 
@@ -82,3 +82,16 @@ def test_frames_are_made_only_when_asked_for(recorded):
     next(frames)
     assert max(asked) <= 50
     assert len(torch.cat(recorder.windows)) <= 25
+
+
+def test_the_background_stays_away_from_the_face():
+    mask = torch.zeros(1, 1, 256, 256, dtype=torch.uint8)
+    mask[..., 100:150, 90:170] = 255
+    rendered, refined = torch.full((1, 3, 256, 256), 40, dtype=torch.uint8), torch.full((1, 3, 256, 256), 200)
+    shown = near_face(rendered, refined.to(torch.uint8), mask)
+    assert (shown[..., 100:150, 90:170] == 200).all()
+    far = torch.ones(256, 256, dtype=torch.bool)
+    far[76:174, 66:194] = False
+    assert (shown[..., far] == 40).all()
+    row = shown[0, 0, 125].int()
+    assert row.diff().abs().max() < 40  # no step from one to the other
