@@ -193,7 +193,7 @@ def near_face(rendered: torch.Tensor, refined: torch.Tensor, mask: torch.Tensor)
         mask: (B, 1, H, W) uint8, 255 on the face.
 
     Returns:
-        (B, 3, H, W) uint8: refined up to `_NEAR` pixels from the face, then fading over as many.
+        (B, 3, H, W) uint8: refined up to `_NEAR` pixels from the face, then fading over twice as many.
     """
     # weights are smooth, so a quarter of the resolution does; widened first, or the fade would begin inside the face
     cells = avg_pool2d(mask.float() / 255, 4, ceil_mode=True)

@@ -91,7 +91,7 @@ def test_the_background_stays_away_from_the_face():
     shown = near_face(rendered, refined.to(torch.uint8), mask)
     assert (shown[..., 100:150, 90:170] == 200).all()
     far = torch.ones(256, 256, dtype=torch.bool)
-    far[76:174, 66:194] = False
+    far[70:180, 60:200] = False
     assert (shown[..., far] == 40).all()
     row = shown[0, 0, 125].int()
     assert row.diff().abs().max() < 40  # no step from one to the other
