@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from skimage.draw import polygon
 
 from datamodules.synthetic.expressions import ACTIONS, fit_actions, wish
 from datamodules.synthetic.lighting import fit_light
@@ -10,7 +11,7 @@ from datamodules.synthetic.shading import MATERIAL_INDEX, Atlas, shade
 from datamodules.synthetic.surfaces import grid_triangles, vertex_normals
 from face.camera import Camera, pose_vertices
 from face.illumination import irradiance
-from face.landmarks import CHIN, mouth_opening
+from face.landmarks import CHIN, INNER_LIPS, mouth_opening
 from face.morphable_model import MorphableModel, load_face_model
 from face.rasterizer import NumbaRasterizer
 
@@ -101,6 +102,22 @@ def test_the_face_of_the_scene_is_that_of_the_model(scene: Scene, person: Person
 def test_closed_lips_hide_the_teeth_and_open_ones_show_them(scene: Scene, model: MorphableModel) -> None:
     assert _visible(scene, _moment(_action(model, press=1.0, opening=-0.03)), "teeth") <= 3
     assert _visible(scene, _moment(_action(model, opening=0.8)), "teeth") > 40
+
+
+@pytest.mark.parametrize("seed", [0, 4])  # at rest, the lips of person 4 cross
+def test_nothing_but_a_mouth_is_seen_between_the_lips(seed: int, scene: Scene, model: MorphableModel) -> None:
+    scene = scene if seed == 0 else Scene(draw_person(seed), model)
+    expression = _action(model, opening=1.2)
+    inside = {MATERIAL_INDEX[name] for name in ("teeth", "wet", "dark", "lips", "face")}
+    for pitch in (-0.2, 0.0, 0.2):
+        posed, _ = scene.pose(Pose(expression, np.array([pitch, 0.15, 0.0]), np.zeros(3), np.zeros(2), 0.0))
+        projected = Camera(SIZE).project(posed).astype(np.float32)
+        triangle = NumbaRasterizer()(
+            torch.from_numpy(projected)[None], torch.from_numpy(scene.triangles), SIZE
+        ).triangle[0]
+        opening = polygon(*projected[list(INNER_LIPS), 1::-1].T, shape=(SIZE, SIZE))
+        assert len(opening[0]) > 100
+        assert set(scene.surfaces[triangle.numpy()[opening], 1]) <= inside
 
 
 def test_shut_lids_hide_the_eyes(scene: Scene, model: MorphableModel) -> None:

@@ -26,7 +26,7 @@ _SHOULDERS = np.array(
 )
 _SKULL_CENTRE = np.array([0.0, 0.40, -0.42])
 _SKULL_FRONT, _SKULL_BACK = np.array([0.78, 1.00, 0.76]), np.array([0.78, 1.00, 0.98])  # half axes
-NECK_TOP, NECK_BOTTOM = -0.45, -1.62  # y; the ends are hidden in the head and in the clothes
+NECK_TOP, NECK_BOTTOM = -0.58, -1.62  # y; the ends are hidden in the head and in the clothes
 
 
 def on_skull(direction: np.ndarray, thickness: np.ndarray) -> np.ndarray:
@@ -167,7 +167,7 @@ def ears(face: np.ndarray, sides: tuple[int, int], skin: np.ndarray) -> list[Sur
     for side, vertex in zip((-1, 1), sides, strict=True):
         out_angle, lean = np.radians(24), np.radians(10)
         tilt_up, tilt_forward = np.cos(lean) * up + np.sin(lean) * forward, np.cos(lean) * forward - np.sin(lean) * up
-        x = face[vertex, 0] + side * (0.03 + relief * np.cos(out_angle) - tilt_forward * np.sin(out_angle))
+        x = face[vertex, 0] + side * (0.005 + relief * np.cos(out_angle) - tilt_forward * np.sin(out_angle))
         z = face[vertex, 2] - 0.10 + tilt_forward * np.cos(out_angle) + relief * np.sin(out_angle)
         vertices = np.stack([x, face[vertex, 1] + 0.02 + tilt_up, z], -1).reshape(-1, 3)
         triangles = grid_triangles(rows, columns)

@@ -14,7 +14,7 @@ from face.landmarks import CHIN, INNER_LIP, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
 EYE_TILE = 0.40  # decimetres that the eye texture spans
 _EYE_RADIUS = 0.16  # ours: flatter than a real eyeball (0.12), since the lids of the face model are
 _EYE_RINGS = np.array([1.10, 1.0, 0.82, 0.6, 0.35, 0.0])
-_MOUTH_RINGS = np.array([[1.0, -0.012], [1.22, -0.10], [1.25, -0.28], [0.7, -0.42], [0.0, -0.45]])  # scale, z
+_MOUTH_RINGS = np.array([[1.0, -0.012], [1.22, -0.10], [1.22, -0.24], [0.7, -0.33], [0.0, -0.35]])  # scale, z
 _MOUTH_SHADE = np.array([0.75, 0.50, 0.30, 0.16, 0.12])
 
 

@@ -242,13 +242,10 @@ class Scene:
 
 def _openings(faces: np.ndarray, vertices: np.ndarray) -> list[np.ndarray]:
     """Outline, mouth, right eye and left eye of the face as counter-clockwise loops (seen from the front)."""
-    loops = [np.array(loop) for loop in boundary_loops(faces)]
-    counter = []
-    for loop in loops:
-        x, y = vertices[loop, 0], vertices[loop, 1]
-        area = (x * np.roll(y, -1) - np.roll(x, -1) * y).sum()
-        counter.append(loop if area > 0 else loop[::-1].copy())
-    outline, *rest = counter
+    # Loops follow the winding of the triangles: the outline runs counter-clockwise, holes clockwise. Their areas would
+    # not tell, since closed lips may cross by a hair.
+    outline, *rest = (np.array(loop) for loop in boundary_loops(faces))
+    rest = [loop[::-1].copy() for loop in rest]
     rest.sort(key=lambda loop: vertices[loop, 1].mean())
     mouth, *eyes = rest
     eyes.sort(key=lambda loop: vertices[loop, 0].mean())

@@ -176,13 +176,14 @@ def _brows(image: np.ndarray, marks: np.ndarray, looks: Complexion, rng: np.rand
             place = t * 4
             k, rest = min(int(place), 3), place - min(int(place), 3)
             high, low = (b[k] + rest * (b[k + 1] - b[k]) for b in (upper, lower))
-            band = 0.30 + 0.42 * smoothstep(np.array(t), 0.0, 0.5)  # of the mesh's brow that carries hair
+            # The share of the mesh's brow that carries hair: pointed at the temple, rounded at the nose.
+            band = 0.30 + 0.40 * smoothstep(np.array(t), 0.0, 0.5) - 0.28 * smoothstep(np.array(t), 0.80, 1.0)
             root = low + (high - low) * (0.5 + (across - 0.5) * float(band) * 1.5)
             lean = np.radians(75 - 62 * (1 - t) + rng.normal(0, 9))
             length = rng.uniform(11, 20) * (0.6 + 0.4 * t)
             tip = root + length * np.array([side * np.cos(lean), -np.sin(lean) * (0.35 + 0.65 * (1 - across))])
             ends = [tuple(p) for p in (root * scale, (root + tip) / 2 * scale + [0, -2], tip * scale)]
-            draw.line(ends, fill=int(rng.uniform(110, 230)), width=3)
+            draw.line(ends, fill=int(rng.uniform(110, 230) * min(1.0, 0.4 + 4 * (1 - t))), width=3)
     hairs = np.asarray(canvas.resize((SKIN_SIZE, SKIN_SIZE), Image.Resampling.BOX), float) / 255
     soft = np.clip(0.75 * gaussian_filter(hairs, 0.8) + 0.45 * gaussian_filter(hairs, 5), 0, 0.92)[..., None]
     return image * (1 - soft) + looks.brows * soft
