@@ -17,6 +17,7 @@ from lightning_modules.memory_gan import MemoryGAN, smooth_features
 from media.audio import mfcc_windows
 from synthesis.background import fit_pose, match_background, with_amplitude
 from synthesis.compositing import Compositor
+from synthesis.eyes import EyeFollower
 
 _CHUNK = 25  # frames; one second, the reach of the feature smoothing to both sides (SPEC, retrieval)
 _NEAR = 8  # pixels of 256, ours: the outline of jaw and hair belongs to the face
@@ -97,15 +98,15 @@ class Talker:
         return Motion(expression[0].float().cpu().numpy(), pose[0].float().cpu().numpy())
 
     def perform(self, motion: Motion) -> Performance:
-        """Choose a background for every frame and fit the pose to it."""
+        """Choose a background for every frame, and fit the pose and the eyelids to it."""
         training = self.clip.coefficients[self.clip.training]
         filmed = get_pose(training)
         angles = motion.pose[:, :3]
         if self.amplitude == "training":
             angles = with_amplitude(angles, filmed[:, :3])
         match = match_background(angles, filmed[:, :3], axis=self.keyframe_axis)
-        chi = np.repeat(training[:1], len(motion.expression), axis=0)
-        chi[:, EXPRESSION] = motion.expression
+        chi = training[match.source_frames]
+        chi[:, EXPRESSION] = EyeFollower(self.renderer.model)(motion.expression, chi[:, EXPRESSION])
         chi = with_pose(chi, fit_pose(match.source_frames, filmed))
         return Performance(chi, match.source_frames, match.key_frames)
 
