@@ -11,8 +11,6 @@ import torch
 from face.morphable_model import MorphableModel
 
 _STIFFNESS = 1e-3  # relative to the mean movement, ours: what moves neither eyes nor mouth stays as predicted
-    1e-3  # of coefficients that move neither eyes nor mouth, relative to the mean movement; they stay as predicted
-)
 
 
 class EyeFollower:
