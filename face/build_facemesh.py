@@ -198,7 +198,7 @@ def principal_components(samples: np.ndarray, count: int) -> np.ndarray:
         (count, ...) components. Their signs are fixed by a constant random direction: a symmetric rule such as "the
         largest entry is positive" would leave those of antisymmetric components to rounding.
     """
-    flat = samples.reshape(len(samples), -1)
+    flat = samples.reshape(len(samples), -1).astype(np.float64)  # in float32 the threads of the solver would show
     count = min(count, *flat.shape)
     if len(flat) < flat.shape[1]:  # the smaller of the two Gram matrices has the same eigenvalues
         eigenvalues, vectors = np.linalg.eigh(flat @ flat.T)
