@@ -15,7 +15,7 @@ from experiments.callbacks import last_checkpoint, resolve_precision
 from experiments.settings import EMBEDDED
 from face.albedo import ALBEDOS
 from face.assets import cache_folder
-from face.morphable_model import load_face_model
+from face.morphable_model import load_face_model, model_version
 from face.rendering import Renderer
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN
@@ -67,7 +67,7 @@ def prepare(settings: dict[str, Any], folder: Path) -> Clip:
 
 def embedded_video(cache: Path, seconds: float) -> Path:
     """The film of the embedded person, made once; the same for every seed of training."""
-    path = cache / "embedded" / f"person-{seconds:g}s.mp4"
+    path = cache / "embedded" / f"person-{seconds:g}s-{model_version()[:8]}.mp4"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         make_person_film(path, seconds, EMBEDDED_SEED, progress=True)

@@ -24,4 +24,4 @@ if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ] || ! .venv/bin/python
   .venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[${EXTRAS:-dev}]"
   echo "$wanted" > "$stamp"
 fi
-.venv/bin/python -m face.assets --quiet
+.venv/bin/python -m face.assets > /dev/null  # errors are said on the other stream
