@@ -112,6 +112,9 @@ def run_one(settings: dict[str, Any], arguments: Sequence[str]) -> int:
         _run(settings, folder, arguments)
         if first:
             (folder / DONE).touch()
+            print(f"\n{summary(folder)}")
+            if settings["generate"]["output"]:
+                print(f"video   {settings['generate']['output']}")
     return 0
 
 
