@@ -131,9 +131,11 @@ class Generator(nn.Module):
         self.up = nn.ModuleList()
         for level in reversed(range(levels)):
             inputs = widths[level] * (1 if level == levels - 1 else 2)
+            # narrow already before full size, where most of the time is spent
+            outputs = widths[level - 1] if level else full_channels
             drop = dropout if levels - 1 - level < 3 else 0.0
-            self.up.append(Block(inputs, widths[max(level - 1, 0)], identity_size, dropout=drop))
-        self.full = Block(widths[0] + 3 * WINDOW, full_channels, identity_size)
+            self.up.append(Block(inputs, outputs, identity_size, dropout=drop))
+        self.full = Block(full_channels + 3 * WINDOW, full_channels, identity_size)
         self.masks = nn.Conv2d(full_channels, 4, 3, 1, 1)  # two parallel convolutions: C (3) and A (1)
         nn.init.normal_(self.masks.weight, 0.0, 0.02)  # original code
 
