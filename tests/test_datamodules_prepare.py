@@ -81,7 +81,8 @@ def test_neither_part_hears_the_other(clip, film):
     samples = read_audio(film)[: FRAMES * 640]
     cut = clip.training_frames
     np.testing.assert_allclose(clip.mfcc[cut:], mfcc_windows(samples[cut * 640 :], FRAMES - cut), atol=0.1)
-    np.testing.assert_array_equal(clip.mfcc[cut:], mfcc_windows(clip.sound(clip.heldout), FRAMES - cut))
+    # the sound on disk has 16 bits
+    np.testing.assert_allclose(clip.mfcc[cut:], mfcc_windows(clip.sound(clip.heldout), FRAMES - cut), atol=0.05)
 
 
 def test_prepared_once(clip, film, cache, monkeypatch):

@@ -186,6 +186,8 @@ def start(tmp_path, *arguments, stages=WAITS, imports=""):
     process = subprocess.Popen(
         command(*arguments, stages=stages, imports=imports), cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # tests started in the background of a shell ignore Ctrl-C, and so would their children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     deadline = time.monotonic() + 200
     while not list(tmp_path.glob("runs/*/started")) and process.poll() is None and time.monotonic() < deadline:
