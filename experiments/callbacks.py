@@ -40,7 +40,7 @@ def trainer_keywords(
     loggers: list[Any] = [CurveLogger(folder, stage)]
     if wandb_run is not None:
         loggers.append(StageWandbLogger(wandb_run, stage))
-    callbacks: list[Callback] = [EpochSeed(settings["seed"]), StageProgress(stage)]
+    callbacks: list[Callback] = [EpochSeed(settings["seed"]), StageProgress(stage), CurvesBeforeCheckpoint()]
     callbacks += checkpoints(folder, stage, monitor)
     if stage == "memory_gan":
         callbacks.append(ImageGrid(folder))
@@ -119,6 +119,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             ) from error
         finally:
             part.unlink(missing_ok=True)
+
+
+class CurvesBeforeCheckpoint(Callback):
+    """Has the curves on disk before the checkpoint, so that a kill never leaves an epoch trained but not logged."""
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Write the curves; Lightning calls this before it writes the file."""
+        for logger in trainer.loggers:
+            if isinstance(logger, CurveLogger):
+                logger.flush()
 
 
 class EpochSeed(Callback):

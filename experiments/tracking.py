@@ -63,14 +63,16 @@ class CurveLogger(Logger):
     def save(self) -> None:
         """Write the file if that was last done a while ago; Lightning calls this after every logged step."""
         if time.monotonic() - self._written > _SECONDS_BETWEEN_WRITES:
-            self._write()
+            self.flush()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Write what is left."""
-        self._write()
+        self.flush()
 
-    def _write(self) -> None:
+    @rank_zero_only
+    def flush(self) -> None:
+        """Write the file now."""
         if not self._rows:
             return
         names = {name for row in self._rows for name in row}
