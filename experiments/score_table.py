@@ -15,6 +15,7 @@ SCORES: dict[str, tuple[str, str, bool | None]] = {
     "lmd_px128": ("LMD", "mouth, px at 128", False),
     "mouth_correlation": ("Mouth", "correlation of opening", True),
     "hs": ("HS", "head pose, 0 to 1", True),
+    "hs_ceiling": ("HS ceiling", "half of the truth against half", None),
     "w1_pitch": ("W1", "pitch, degrees", False),
     "w1_yaw": ("W1", "yaw, degrees", False),
     "w1_roll": ("W1", "roll, degrees", False),
