@@ -32,8 +32,8 @@ MEMBERS = {  # member of the wheel -> sha256 of its bytes in the wheel above
     "mediapipe/modules/face_detection/face_detection_short_range.tflite": (
         "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8"
     ),
-    "mediapipe/modules/face_landmark/face_landmark.tflite": (
-        "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814"
+    "mediapipe/modules/face_landmark/face_landmark_with_attention.tflite": (
+        "e06a804e0144f9929eda782122916b35d60c697c3c9344013ca2bbe76a6ce2b4"
     ),
     "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite": (
         "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c"
@@ -50,7 +50,7 @@ class TrackerAssets:
 
     Attributes:
         detector: TFLite file of the short-range face detector (128x128 input).
-        landmarks: TFLite file of the 468-point landmark net (192x192 input).
+        landmarks: TFLite file of the 468-point landmark net with attention to lips and eyes (192x192 input).
         segmentation: TFLite file of the person segmentation net (256x256 input).
         triangles: int64 (852, 3), the mesh on the 468 landmarks, eyes and mouth left open; the corners of every
             triangle run counter-clockwise for a viewer in front of the face.

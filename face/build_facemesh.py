@@ -22,8 +22,8 @@ from tqdm import tqdm
 from face.assets import tracker_assets
 from face.coefficients import EXPRESSION_SIZE, IDENTITY_SIZE, TEXTURE_SIZE
 from face.draw_portraits import Painter
+from face.landmark_net import LandmarkNet
 from face.landmarks import COUNT, LEFT_BROW, LEFT_EYE, NOSE_TIP, RIGHT_BROW, RIGHT_EYE, five_points
-from face.network import TfliteNetwork
 from face.random_faces import Expression, random_expression, random_person, random_view
 from face.subdivision import subdivide
 
@@ -61,13 +61,7 @@ class Samples:
     albedo: np.ndarray
 
 
-def look(network: TfliteNetwork, picture: np.ndarray) -> tuple[np.ndarray, float]:
-    """Landmarks float64 (468, 3) in pixels of a float32 (192, 192, 3) picture in [0, 1], and the logit of a face."""
-    points, score = sorted(network(picture).values(), key=np.size, reverse=True)
-    return points.reshape(COUNT, 3).astype(np.float64), float(score.item())
-
-
-def sample_person(network: TfliteNetwork, number: int) -> tuple[np.ndarray, np.ndarray] | None:
+def sample_person(network: LandmarkNet, number: int) -> tuple[np.ndarray, np.ndarray] | None:
     """Draw one person and look at the portraits.
 
     Args:
@@ -82,13 +76,13 @@ def sample_person(network: TfliteNetwork, number: int) -> tuple[np.ndarray, np.n
     painter = Painter(random_person(rng))
     states = [Expression(), *(random_view(rng, Expression()) for _ in range(VIEWS - 1))]
     states += [random_expression(rng) for _ in range(EXPRESSIONS)]
-    seen = [look(network, painter.portrait(state, rng)) for state in states]
-    if min(score for _, score in seen) < MIN_SCORE:
+    seen = [network(painter.portrait(state, rng)) for state in states]
+    if min(sighting.logit for sighting in seen) < MIN_SCORE:
         return None
-    return np.stack([points for points, _ in seen]), painter.albedo()
+    return np.stack([sighting.points for sighting in seen]), painter.albedo()
 
 
-def collect(network: TfliteNetwork, people: int) -> Samples:
+def collect(network: LandmarkNet, people: int) -> Samples:
     """Draw people number 0 to `people` - 1; those the network does not see are left out."""
     drawn = [
         sample_person(network, number) for number in tqdm(range(people), desc="portraits", unit="person", disable=None)
@@ -238,7 +232,7 @@ def build(people: int = PEOPLE) -> dict[str, np.ndarray]:
         The arrays of `facemesh.npz`; bases as integers with one step size each.
     """
     assets = tracker_assets()
-    samples = collect(TfliteNetwork(assets.landmarks), people)
+    samples = collect(LandmarkNet(assets.landmarks), people)
     mean, neutral, offsets, partner = align_all(samples)
     triangles = symmetric_triangles(assets.triangles, mean, partner)
     identity = (neutral - mean).reshape(-1, COUNT, 3)

@@ -51,7 +51,7 @@ class FaceDetector:
     """
 
     def __init__(self, model: Path, threshold: float = 0.5) -> None:
-        self._network = TfliteNetwork(model)
+        self._network = TfliteNetwork(model.read_bytes())
         self._anchors = make_anchors()
         self.threshold = threshold
 

@@ -1,12 +1,13 @@
-"""A TFLite network as a function of one picture."""
+"""A TFLite network, or a part of one, as a function of one array."""
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
+import flatbuffers
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 
@@ -14,12 +15,12 @@ class TfliteNetwork:
     """One network of the tracker, on one thread.
 
     Args:
-        model: The TFLite file.
+        model: The contents of a TFLite file.
     """
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: bytes) -> None:
         with _without_native_messages():
-            self._interpreter = Interpreter(str(model), num_threads=1)
+            self._interpreter = Interpreter(model_content=model, num_threads=1)
             self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._outputs = {output["name"]: output["index"] for output in self._interpreter.get_output_details()}
@@ -28,11 +29,47 @@ class TfliteNetwork:
         """Outputs by the names in the file, less the batch dimension.
 
         Args:
-            image: float32 (H, W, 3) in the size and range of the network.
+            image: float32 (H, W, C) in the size and range of the network.
         """
         self._interpreter.set_tensor(self._input, image[None])
         self._interpreter.invoke()
         return {name: self._interpreter.get_tensor(index)[0] for name, index in self._outputs.items()}
+
+
+def part_of(model: bytes, source: str, results: Sequence[str]) -> bytes:
+    """Cut the operators that lie between some tensors out of a network.
+
+    A network with operators that the runtime does not have can be used so, in the parts before and after them.
+
+    Args:
+        model: The contents of a TFLite file.
+        source: Name of the tensor that becomes the input.
+        results: Names of the tensors that become the outputs.
+
+    Returns:
+        The contents of a TFLite file.
+
+    Raises:
+        ValueError: The network has no tensor of that name.
+    """
+    network = schema.ModelT.InitFromPackedBuf(model, 0)
+    graph = network.subgraphs[0]
+    numbers = {tensor.name.decode(): number for number, tensor in enumerate(graph.tensors)}
+    missing = {source, *results} - numbers.keys()
+    if missing:
+        raise ValueError(f"the network has no tensor {', '.join(sorted(missing))}")
+    graph.inputs, graph.outputs = [numbers[source]], [numbers[name] for name in results]
+    wanted, kept = set(graph.outputs), []
+    for operator in reversed(graph.operators):
+        made = set(operator.outputs.tolist())
+        if made & wanted and numbers[source] not in made:
+            kept.append(operator)
+            wanted.update(operator.inputs.tolist())
+    graph.operators = kept[::-1]
+    network.signatureDefs = None  # they name the old inputs and outputs
+    builder = flatbuffers.Builder(len(model))
+    builder.Finish(network.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 @contextmanager

@@ -11,13 +11,11 @@ from tqdm import tqdm
 from face import landmarks as mesh
 from face.assets import tracker_assets
 from face.detection import SMALLEST_SHARE, TILE_LEVELS, Detection, FaceDetector, overlap
-from face.network import TfliteNetwork
+from face.landmark_net import INPUT_SIZE, LandmarkNet
 from face.warp import Square, sample
 from media.errors import InputError
 from media.video import FPS
 
-_INPUT_SIZE = 192  # pixels, of the landmark network
-_POINTS, _LOGIT = "conv2d_21", "conv2d_31"  # its outputs, as the file names them
 _MARGIN = 1.5  # side of the network's square / longer side of the face (the published design)
 _PRESENT = 0.5  # lowest probability that the square shows a face (the published design)
 # Ours: the mean of two looks, turned by 6 degrees to either side, has 10-15 % less jitter than one and no lag.
@@ -77,25 +75,15 @@ class Face:
         return Square(float(x), float(y), float(np.ptp(turned, axis=0).max()) * _MARGIN, angle)
 
 
-class LandmarkNet:
-    """The landmark network.
-
-    Args:
-        model: TFLite file (`face.assets`).
-    """
-
-    def __init__(self, model: Path) -> None:
-        self._network = TfliteNetwork(model)
-
-    def __call__(self, frame: np.ndarray, square: Square) -> Face:
-        """Landmarks of the face that fills a square (the mean over the looks)."""
-        points, logits = [], []
-        for turn in _LOOKS:
-            turned = Square(square.x, square.y, square.side, square.angle + turn)
-            outputs = self._network(sample(frame, turned, _INPUT_SIZE))
-            points.append(turned.to_picture(outputs[_POINTS].reshape(mesh.COUNT, 3) / _INPUT_SIZE))
-            logits.append(float(outputs[_LOGIT].item()))
-        return Face(np.mean(points, axis=0), 1 / (1 + math.exp(-np.clip(np.mean(logits), -50, 50))))
+def look(net: LandmarkNet, frame: np.ndarray, square: Square) -> Face:
+    """Landmarks of the face that fills a square of a frame, the mean over several looks."""
+    points, logits = [], []
+    for turn in _LOOKS:
+        turned = Square(square.x, square.y, square.side, square.angle + turn)
+        seen = net(sample(frame, turned, INPUT_SIZE))
+        points.append(turned.to_picture(seen.points / INPUT_SIZE))
+        logits.append(seen.logit)
+    return Face(np.mean(points, axis=0), 1 / (1 + math.exp(-np.clip(np.mean(logits), -50, 50))))
 
 
 class FaceTracker:
@@ -117,7 +105,7 @@ class FaceTracker:
     def follow(self, frame: np.ndarray, previous: Face | None) -> Face | None:
         """The face of a frame, from where it was in the frame before, or by detection when it is not there any more."""
         if previous is not None:
-            face = self._net(frame, previous.square)
+            face = look(self._net, frame, previous.square)
             if _plausible(face, previous, frame):
                 return face
         return self.find(frame)
@@ -141,7 +129,7 @@ class FaceTracker:
             x, y = detection.centre
             square = Square(x, y, detection.side * _MARGIN, math.atan2(eyes[1], eyes[0]))
             for _ in range(_SETTLE):
-                face = self._net(frame, square)
+                face = look(self._net, frame, square)
                 square = face.square
             if face.confidence >= _PRESENT:
                 faces.append(face)

@@ -7,8 +7,8 @@ from scipy.spatial.transform import Rotation
 
 from face import build_facemesh as build
 from face.assets import tracker_assets
+from face.landmark_net import LandmarkNet
 from face.landmarks import COUNT, five_points
-from face.network import TfliteNetwork
 from face.tracking import track
 from media.video import stream_frames
 
@@ -17,11 +17,11 @@ DATA = Path(__file__).parents[2] / "shared/data"
 
 
 @pytest.fixture(scope="module")
-def network() -> TfliteNetwork:
-    return TfliteNetwork(tracker_assets().landmarks)
+def network() -> LandmarkNet:
+    return LandmarkNet(tracker_assets().landmarks)
 
 
-def test_the_shipped_model_begins_with_the_portraits_drawn_here(network: TfliteNetwork) -> None:
+def test_the_shipped_model_begins_with_the_portraits_drawn_here(network: LandmarkNet) -> None:
     sample = build.sample_person(network, 0)
     assert sample is not None
     with np.load(SHIPPED) as shipped:
@@ -31,7 +31,7 @@ def test_the_shipped_model_begins_with_the_portraits_drawn_here(network: TfliteN
         assert 0.9 * build.PEOPLE < shipped["portraits"].item() <= build.PEOPLE
 
 
-def test_people_do_not_depend_on_who_is_drawn_before(network: TfliteNetwork) -> None:
+def test_people_do_not_depend_on_who_is_drawn_before(network: LandmarkNet) -> None:
     alone, after = build.sample_person(network, 2), None
     for number in (1, 2):
         after = build.sample_person(network, number)

@@ -1,0 +1,135 @@
+"""The landmark network: 468 points of a face in a square picture, lips and eyes looked at a second time.
+
+Face Mesh with attention (Grishchenko et al. 2020): a network places all points and leaves a feature map; around the
+lips and both eyes, turned upright, the map is sampled again and a network of its own places their 222 points. Without
+that second look the lips of a closed mouth stay apart and the lids follow a blink half way.
+
+The file joins its networks by operators of its authors' runtime. They are done here, between the parts.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from face.landmarks import COUNT, LEFT_EYE_CORNERS, MOUTH_CORNERS, RIGHT_EYE_CORNERS
+from face.network import TfliteNetwork, part_of
+
+INPUT_SIZE = 192  # pixels
+# Names of tensors in the file.
+_PICTURE, _POINTS, _FEATURES, _LOGIT = "input_1", "output_mesh_identity", "p_re_lu_3", "conv_faceflag"
+_FEATURE_SIZE = 48  # side of the feature map; one of its pixels is four of the picture
+_PATCH_SIZE = 16  # side of the sampled features (the file's output_width)
+_MARGIN = 1.5  # side of the sampled region / extent of the points it is for (the file's scale_x, scale_y)
+# Points that each second look places, in the order of its output (the file's subset_idxs).
+_MOUTH = (
+    *(61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409),
+    *(78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415),
+    *(76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306, 184, 74, 73, 72, 11, 302, 303, 304, 408),
+    *(62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292, 183, 42, 41, 38, 12, 268, 271, 272, 407),
+)
+_RIGHT_EYE = (
+    *(33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173, 130, 25, 110, 24),
+    *(23, 22, 26, 112, 243, 247, 30, 29, 27, 28, 56, 190, 226, 31, 228, 229, 230, 231, 232, 233),
+    *(244, 113, 225, 224, 223, 222, 221, 189, 35, 124, 46, 53, 52, 65, 143, 111, 117, 118, 119, 120),
+    *(121, 128, 245, 156, 70, 63, 105, 66, 107, 55, 193),
+)
+_LEFT_EYE = (
+    *(263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398, 359, 255, 339, 254),
+    *(253, 252, 256, 341, 463, 467, 260, 259, 257, 258, 286, 414, 446, 261, 448, 449, 450, 451, 452, 453),
+    *(464, 342, 445, 444, 443, 442, 441, 413, 265, 353, 276, 283, 282, 295, 372, 340, 346, 347, 348, 349),
+    *(350, 357, 465, 383, 300, 293, 334, 296, 336, 285, 417),
+)
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What the network sees in one picture.
+
+    Attributes:
+        points: float64 (468, 3) x, y in pixels of the picture (continuous, y down), z in the same unit, smaller =
+            nearer.
+        logit: Of the probability that they lie on a face.
+    """
+
+    points: np.ndarray
+    logit: float
+
+
+@dataclass(frozen=True)
+class _SecondLook:
+    """A network that places some points anew.
+
+    Attributes:
+        network: From a patch of features to the points, in quarters of a patch's pixel.
+        points: Which ones, in its order.
+        ends: Two points whose direction is the patch's x axis.
+    """
+
+    network: TfliteNetwork
+    points: np.ndarray
+    ends: tuple[int, int]
+
+    def place(self, mesh: np.ndarray, features: np.ndarray) -> np.ndarray:
+        """(N, 2) the points in pixels of the picture, from the whole mesh (468, 2) and the feature map."""
+        step = INPUT_SIZE // _FEATURE_SIZE
+        axes, corner = _region(mesh[self.points] / step, mesh[self.ends[1]] - mesh[self.ends[0]])
+        (found,) = self.network(_patch(features, axes, corner)).values()
+        # The network counts in pixels of the picture that a patch would have were it sampled there, four to a step.
+        return found.reshape(-1, 2) @ axes + step * corner
+
+
+class LandmarkNet:
+    """The landmark network.
+
+    Args:
+        model: Its TFLite file (`face.assets`).
+    """
+
+    def __init__(self, model: Path) -> None:
+        content = model.read_bytes()
+        self._mesh = TfliteNetwork(part_of(content, _PICTURE, [_POINTS, _FEATURES, _LOGIT]))
+        self._second = [
+            _SecondLook(TfliteNetwork(part_of(content, patch, [found])), np.array(points), ends)
+            for patch, found, points, ends in (
+                ("transform_tensor_bilinear_v2", "conv_lips", _MOUTH, MOUTH_CORNERS),
+                ("transform_tensor_bilinear_v2_1", "conv_left_eye", _RIGHT_EYE, RIGHT_EYE_CORNERS),
+                ("transform_tensor_bilinear_v2_2", "conv_right_eye", _LEFT_EYE, LEFT_EYE_CORNERS[::-1]),
+            )
+        ]
+
+    def __call__(self, picture: np.ndarray) -> Sighting:
+        """Find the points of the face that fills a picture.
+
+        Args:
+            picture: float32 (192, 192, 3) in [0, 1].
+        """
+        seen = self._mesh(picture)
+        points = seen[_POINTS].reshape(COUNT, 3).astype(np.float64)
+        first = points[:, :2].copy()
+        for look in self._second:
+            points[look.points, :2] = look.place(first, seen[_FEATURES])
+        return Sighting(points, float(seen[_LOGIT].item()))
+
+
+def _region(points: np.ndarray, across: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rectangle around points, as axes (2, 2), one row per step in x and in y of the patch, and its corner (2,)."""
+    x = across / np.linalg.norm(across)
+    turn = np.array([x, [-x[1], x[0]]])
+    turned = points @ turn.T
+    low, high = turned.min(0), turned.max(0)
+    axes = turn * ((high - low) * _MARGIN / _PATCH_SIZE)[:, None]
+    return axes, (low + high) / 2 @ turn - axes.sum(0) * (_PATCH_SIZE / 2)
+
+
+def _patch(features: np.ndarray, axes: np.ndarray, corner: np.ndarray) -> np.ndarray:
+    """float32 (16, 16, C) features, interpolated between pixels, whose centres the file puts at whole numbers."""
+    steps = np.arange(_PATCH_SIZE)
+    places = steps[:, None, None] * axes[1] + steps[:, None] * axes[0] + corner
+    places = places.clip(0, _FEATURE_SIZE - 1.001)
+    pixel = places.astype(int)
+    right, down = (places - pixel).astype(np.float32)[..., None].transpose(2, 0, 1, 3)
+    column, row = pixel[..., 0], pixel[..., 1]
+    above = features[row, column] * (1 - right) + features[row, column + 1] * right
+    below = features[row + 1, column] * (1 - right) + features[row + 1, column + 1] * right
+    return np.ascontiguousarray(above * (1 - down) + below * down)
