@@ -31,7 +31,7 @@ from media.video import FPS, VideoInfo, VideoWriter, probe, sha256, stream_frame
 logger = logging.getLogger(__name__)
 
 SHORTEST_SECONDS = 4.0  # ours: with less, 60 % leave hardly a sentence to learn from
-_FORMAT = 2  # of the clip on disk; a change prepares every video again
+_FORMAT = 3  # of the clip on disk; a change prepares every video again
 _APPEARANCE_FRAMES = 100  # ours: more frames do not change the texture, the light or the albedo
 _BATCH = 50
 

@@ -239,16 +239,16 @@ def _random_colours(rng: np.random.Generator) -> Colours:
 
 def random_view(rng: np.random.Generator, expression: Expression) -> Expression:
     """Turn the head of an expression by lot."""
-    return replace(expression, angles=(rng.normal(0, 0.08), rng.normal(0, 0.14), rng.normal(0, 0.03)))
+    return replace(expression, angles=(rng.normal(0, 0.14), rng.normal(0, 0.2), rng.normal(0, 0.04)))
 
 
 def random_expression(rng: np.random.Generator) -> Expression:
     """Draw the lots of an expression: a mouth as speech shapes it, eyes, brows and a slight turn of the head."""
     u, n = rng.uniform, rng.normal
     mouth = random_viseme(rng)
-    lids = u(0, 0.25) if rng.random() < 0.2 else 1 + n(0, 0.18)
+    lids = u(0, 0.7) if rng.random() < 0.4 else 1 + n(0, 0.18)
     wink = n(0, 0.3) if rng.random() < 0.15 else n(0, 0.04)
-    raised, skew, frown = n(0, 0.025), n(0, 0.012), n(0, 0.012)
+    raised, skew, frown = n(0, 0.035), n(0, 0.015), n(0, 0.018)
     face = replace(
         mouth,
         lids=(float(np.clip(lids + wink, 0.03, 1.5)), float(np.clip(lids - wink, 0.03, 1.5))),
