@@ -47,7 +47,7 @@ def test_the_mean_face_stands_where_deep3d_has_its_own(model: MorphableModel) ->
             [0.25, -0.381, 0.223],
         ]
     )
-    assert float((five - reference).norm(dim=1).max()) < 0.03
+    assert float((five - reference).norm(dim=1).max()) < 0.04
 
 
 def test_the_mean_face_is_its_own_mirror_image(model: MorphableModel) -> None:
@@ -105,14 +105,14 @@ def test_the_mesh_is_wound_consistently_and_the_membrane_closes_the_mouth(model:
 def test_components_do_not_fold_the_face(model: MorphableModel) -> None:
     triangles, mean = model.triangles.numpy(), model.mean_shape.double().numpy()
     rest = area_vectors(mean, triangles)
+    area = np.linalg.norm(rest, axis=1)
     for basis in (model.identity_basis, model.expression_basis):
         for component in basis.double().numpy():
             # An opening mouth has no negative: one sign of such a component may push the closed lips together.
-            folded = [
-                ((area_vectors(mean + sign * component, triangles) * rest).sum(axis=1) < 0).mean() for sign in (-2, 2)
-            ]
-            assert min(folded) < 0.001
-            assert max(folded) < 0.01
+            turned = [(area_vectors(mean + sign * component, triangles) * rest).sum(axis=1) < 0 for sign in (-2, 2)]
+            folded = [area[flip].sum() / area.sum() for flip in turned]
+            assert min(folded) < 1e-5
+            assert max(folded) < 2e-3
 
 
 def test_bases_are_scaled_by_their_deviations(model: MorphableModel) -> None:
