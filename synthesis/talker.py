@@ -18,13 +18,15 @@ from media.audio import mfcc_windows
 from synthesis.background import fit_pose, match_background, with_amplitude
 from synthesis.compositing import Compositor
 from synthesis.eyes import EyeFollower
+from synthesis.outline import OutlineFollower
 
 _CHUNK = 25  # frames; one second, the reach of the feature smoothing to both sides (SPEC, retrieval)
 _NEAR = 8  # pixels of 256, ours: the outline of jaw and hair belongs to the face
 _BATCH = 5  # frames refined at once: as fast as more on a CPU, and little to wait for
 
-Background = Callable[[slice], torch.Tensor]
-"""Gives the (n, 3, 256, 256) uint8 frames behind the face for a range of output frames."""
+Background = Callable[[slice], tuple[torch.Tensor, np.ndarray]]
+"""For a range of output frames gives the (n, 3, 256, 256) uint8 frames behind the face and the (n, 257) χ filmed in
+them."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Talker:
         self.clip, self.renderer, self.albedo = clip, renderer, albedo
         self.audio2pose, self.memory_gan = audio2pose.eval(), memory_gan.eval()
         self.keyframe_axis, self.amplitude, self.bf16 = keyframe_axis, amplitude, bf16
+        self.follow_outline = OutlineFollower(renderer)
         self._training_crops: torch.Tensor | None = None
 
     @torch.inference_mode()
@@ -114,12 +117,17 @@ class Talker:
         """Backgrounds taken from the training part."""
         if self._training_crops is None:
             self._training_crops = channels_first(self.clip.frames(self.clip.training))
-        crops = self._training_crops
-        return lambda piece: crops[torch.from_numpy(source_frames[piece])]
+        crops, filmed = self._training_crops, self.clip.coefficients
+        return lambda piece: (crops[torch.from_numpy(source_frames[piece])], filmed[source_frames[piece]])
 
     def true_background(self, part: slice) -> Background:
         """The true frames of a part of the video as backgrounds, for `reenacted` rows."""
-        return lambda piece: channels_first(self.clip.frames(slice(part.start + piece.start, part.start + piece.stop)))
+
+        def background(piece: slice) -> tuple[torch.Tensor, np.ndarray]:
+            frames = slice(part.start + piece.start, part.start + piece.stop)
+            return channels_first(self.clip.frames(frames)), self.clip.coefficients[frames]
+
+        return background
 
     @torch.inference_mode()
     def refine(self, coefficients: np.ndarray, background: Background) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -127,15 +135,15 @@ class Talker:
 
         Args:
             coefficients: (T, 257) χ.
-            background: Frames behind the face.
+            background: Frames behind the face; their jaws are moved behind the new ones.
 
         Yields:
-            The (256, 256, 3) uint8 frame and its (256, 256) uint8 face mask, T times.
+            The (256, 256, 3) uint8 frame and the (256, 256) uint8 mask of the face and of what moved with it, T times.
         """
         previous: _Chunk | None = None
         current: _Chunk | None = None
         for piece in batches(slice(0, len(coefficients)), _CHUNK):
-            following = self._render(coefficients[piece], background(piece))
+            following = self._render(coefficients[piece], *background(piece))
             if current is not None:
                 yield from self._refine_chunk(previous, current, following)
             previous, current = current, following
@@ -157,12 +165,13 @@ class Talker:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.memory_gan.device.type, torch.bfloat16, enabled=self.bf16)
 
-    def _render(self, coefficients: np.ndarray, background: torch.Tensor) -> "_Chunk":
+    def _render(self, coefficients: np.ndarray, background: torch.Tensor, filmed: np.ndarray) -> "_Chunk":
+        background, moved = self.follow_outline(background, filmed, coefficients)
         rendered, mask = render_over(self.renderer, torch.from_numpy(coefficients), self.albedo, background)
         device = self.memory_gan.device
         with self._autocast():
             features = [self.memory_gan.retrieve(to_network(part).to(device)) for part in rendered.split(_BATCH)]
-        return _Chunk(rendered, mask, torch.cat(features))
+        return _Chunk(rendered, mask, torch.maximum(mask, moved), torch.cat(features))
 
     def _refine_chunk(
         self, previous: "_Chunk | None", chunk: "_Chunk", following: "_Chunk | None"
@@ -174,13 +183,12 @@ class Talker:
         past = chunk.rendered[[0, 0]] if previous is None else previous.rendered[-2:]
         padded = torch.cat([past, chunk.rendered])
         windows = torch.stack([padded[:-2], padded[1:-1], padded[2:]], 1)
-        for window, feature, mask in zip(
-            windows.split(_BATCH), identity.split(_BATCH), chunk.mask.split(_BATCH), strict=True
-        ):
+        parts = (part.split(_BATCH) for part in (windows, identity, chunk.mask, chunk.changed))
+        for window, feature, mask, changed in zip(*parts, strict=True):
             with self._autocast():
                 refined = self.memory_gan(to_network(window).to(self.memory_gan.device), feature)
             shown = near_face(window[:, -1], to_pixels(refined.frame).cpu(), mask)
-            yield from zip(channels_last(shown), mask[:, 0].numpy(), strict=True)
+            yield from zip(channels_last(shown), changed[:, 0].numpy(), strict=True)
 
 
 def near_face(rendered: torch.Tensor, refined: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -208,5 +216,6 @@ def near_face(rendered: torch.Tensor, refined: torch.Tensor, mask: torch.Tensor)
 @dataclass(frozen=True)
 class _Chunk:
     rendered: torch.Tensor  # (n, 3, H, W) uint8
-    mask: torch.Tensor  # (n, 1, H, W) uint8
+    mask: torch.Tensor  # (n, 1, H, W) uint8, the face
+    changed: torch.Tensor  # (n, 1, H, W) uint8, the face and what moved around it
     features: torch.Tensor  # (n, 512) retrieved, not yet smoothed

@@ -40,7 +40,11 @@ def recorded(monkeypatch):
         shade = coefficients[:, :1, None, None].to(torch.uint8)
         return background + shade, torch.full((len(background), 1, SIZE, SIZE), 255, dtype=torch.uint8)
 
+    def stay(background, filmed, wanted):
+        return background, torch.zeros(len(background), 1, SIZE, SIZE, dtype=torch.uint8)
+
     monkeypatch.setattr(synthesis.talker, "render_over", render_over)
+    monkeypatch.setattr(synthesis.talker, "OutlineFollower", lambda renderer: stay)
     recorder = Recorder()
     talker = Talker(SimpleNamespace(), None, None, SimpleNamespace(eval=lambda: None), recorder)
     return talker, recorder
@@ -52,7 +56,7 @@ def test_streaming_equals_all_at_once(recorded, total):
     chi = np.zeros((total, 257), np.float32)
     chi[:, 0] = np.arange(total) * 3 % 40
     background = torch.arange(total, dtype=torch.uint8)[:, None, None, None].expand(total, 3, SIZE, SIZE)
-    frames = list(talker.refine(chi, lambda piece: background[piece]))
+    frames = list(talker.refine(chi, lambda piece: (background[piece], chi[piece])))
 
     whole = background + torch.from_numpy(chi[:, 0]).to(torch.uint8)[:, None, None, None]
     assert len(frames) == total
@@ -76,7 +80,8 @@ def test_frames_are_made_only_when_asked_for(recorded):
 
     def background(piece):
         asked.append(piece.stop)
-        return torch.zeros(piece.stop - piece.start, 3, SIZE, SIZE, dtype=torch.uint8)
+        count = piece.stop - piece.start
+        return torch.zeros(count, 3, SIZE, SIZE, dtype=torch.uint8), np.zeros((count, 257), np.float32)
 
     frames = talker.refine(np.zeros((1000, 257), np.float32), background)
     next(frames)
