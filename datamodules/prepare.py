@@ -21,8 +21,10 @@ from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, SIZE, 
 from face.crop import Crop, crop_around
 from face.identity import IDENTITY_ENCODERS
 from face.landmarks import five_points
-from face.morphable_model import MorphableModel, load_face_model, model_version
-from face.reconstruction import RECONSTRUCTIONS, Geometry, identity_per_frame
+from face.models.morphable_model import MorphableModel
+from face.models.registry import load_face_model, model_version
+from face.reconstructors.closed_form import Geometry, identity_per_frame
+from face.reconstructors.registry import RECONSTRUCTIONS
 from face.tracking import track
 from media.audio import mfcc_windows, read_audio, write_wav
 from media.errors import InputError
@@ -55,8 +57,8 @@ def prepare_video(
         cache: Folder of prepared clips; a clip is named by the video's bytes and these settings.
         train_seconds: Length of the part that is learned from (SPEC, split).
         audio_offset: Frames by which the mouth lags its sound (SPEC; negative: the mouth moves first).
-        face_model: Key of `face.morphable_model.FACE_MODELS`.
-        reconstruction: Key of `face.reconstruction.RECONSTRUCTIONS`.
+        face_model: Key of `face.models.registry.FACE_MODELS`.
+        reconstruction: Key of `face.reconstructors.registry.RECONSTRUCTIONS`.
         identity_encoder: Key of `face.identity.IDENTITY_ENCODERS`.
         identity_onnx: File of the network, for `arcface`.
         progress: Show progress bars.
@@ -211,7 +213,7 @@ def identity_features(clip: Clip, face_model: str, encoder: str, onnx: str | Non
 
     Args:
         clip: With its pictures on disk, and geometry, texture and light in its coefficients.
-        face_model: Key of `face.morphable_model.FACE_MODELS`.
+        face_model: Key of `face.models.registry.FACE_MODELS`.
         encoder: Key of `face.identity.IDENTITY_ENCODERS`.
         onnx: File of the network, for `arcface`.
 

@@ -14,7 +14,8 @@ from experiments.callbacks import last_checkpoint, trainer_keywords
 from experiments.person import person_renderer
 from face.coefficients import EXPRESSION, get_pose
 from face.identity import IDENTITY_ENCODERS
-from face.morphable_model import expression_scale, load_face_model, mouth_opening_map
+from face.models.morphable_model import expression_scale, mouth_opening_map
+from face.models.registry import load_face_model
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN
 from media.errors import InputError
@@ -65,7 +66,7 @@ def motion_statistics(clip: Clip, face_model: str) -> dict[str, Any]:
 
     Args:
         clip: Of a person.
-        face_model: Key of `face.morphable_model.FACE_MODELS`.
+        face_model: Key of `face.models.registry.FACE_MODELS`.
 
     Returns:
         The arrays among its keywords; `expression_scale` is normalised so that training targets have mean variance 1

@@ -15,7 +15,7 @@ from experiments.callbacks import last_checkpoint, resolve_precision
 from experiments.settings import EMBEDDED
 from face.albedo import ALBEDOS
 from face.assets import cache_folder
-from face.morphable_model import load_face_model, model_version
+from face.models.registry import load_face_model, model_version
 from face.rendering import Renderer
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN

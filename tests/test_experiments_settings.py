@@ -275,8 +275,8 @@ def test_settings_of_a_module_are_its_keywords(group, module, name, from_data):
 @pytest.mark.parametrize(
     ("key", "module", "name"),
     [
-        ("face.model", "face.morphable_model", "FACE_MODELS"),
-        ("face.reconstruction", "face.reconstruction", "RECONSTRUCTIONS"),
+        ("face.model", "face.models.registry", "FACE_MODELS"),
+        ("face.reconstruction", "face.reconstructors.registry", "RECONSTRUCTIONS"),
         ("face.rasterizer", "face.rasterizer", "RASTERIZERS"),
         ("face.albedo", "face.albedo", "ALBEDOS"),
         ("face.identity_encoder", "face.identity", "IDENTITY_ENCODERS"),

@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from face.camera import Camera, pose_vertices, rotation_matrix
-from face.landmark_fit import LandmarkFit, LinearShape, Pose
 from face.landmarks import OUTER_EYES
-from face.morphable_model import MorphableModel, load_face_model
-from face.reconstruction import _parts, _smooth, _whittaker, fit_geometry, identity_per_frame
+from face.models.morphable_model import MorphableModel
+from face.models.registry import load_face_model
+from face.reconstructors.closed_form import _parts, _smooth, _whittaker, fit_geometry, identity_per_frame
+from face.reconstructors.landmark_fit import LandmarkFit, LinearShape, Pose
 
 DATA = Path(__file__).parents[2] / "shared/data"
 FRAMES, TRAINING = 90, 60

@@ -7,7 +7,6 @@ not determine at the mean face.
 """
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +14,9 @@ from scipy.linalg import solveh_banded
 
 from face.camera import Camera, rotation_matrix
 from face.coefficients import EXPRESSION_SIZE, IDENTITY_SIZE
-from face.landmark_fit import LandmarkFit, LinearShape, Pose
 from face.landmarks import COUNT, KEY_POINTS_68, OUTER_EYES
-from face.morphable_model import MorphableModel
+from face.models.morphable_model import MorphableModel
+from face.reconstructors.landmark_fit import LandmarkFit, LinearShape, Pose
 
 # Ours: the deviation of all landmarks together, in pixels of a 256 px crop, that weighs as much as one standard
 # deviation of a coefficient. Half the value gains 1 % of mouth opening and costs half as much noise again in the weak
@@ -154,11 +153,6 @@ def identity_per_frame(
     seen = np.flatnonzero(np.asarray(confidence) > 0)
     last = seen[np.searchsorted(seen, np.arange(len(landmarks)), side="right").clip(1) - 1]
     return coefficients[last, :IDENTITY_SIZE].astype(np.float32)
-
-
-RECONSTRUCTIONS: dict[str, Callable[[np.ndarray, np.ndarray, MorphableModel, Camera, int], Geometry]] = {
-    "closed_form": fit_geometry
-}
 
 
 def _check(landmarks: np.ndarray, confidence: np.ndarray, training_frames: int) -> None:
