@@ -28,7 +28,7 @@ KEY_POINTS_68 = (
 # Places within the 68, which every face model has:
 MOUTH_68 = slice(48, 68)  # the 20 mouth points, on which LMD is measured
 EYES_68 = slice(36, 48)
-INNER_LIPS_68 = slice(60, 68)
+INNER_MOUTH_68 = slice(60, 68)
 INNER_LIP_68 = (62, 66)  # midpoints of the upper and the lower inner lip
 INNER_LIP_CORNERS_68 = (60, 64)  # right, left
 OUTER_EYES_68 = (36, 45)  # outer corners of the right and the left eye

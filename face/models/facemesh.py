@@ -13,14 +13,14 @@ from face.subdivision import membrane, subdivide
 FILE = Path(__file__).with_name("facemesh.npz")
 
 
-def load_facemesh() -> MorphableModel:
+def load_facemesh(file: Path = FILE) -> MorphableModel:
     """Subdivide the arrays of the embedded model's file: the 468 landmarks stay vertices 0 to 467."""
-    return MorphableModel(**_facemesh_arrays())
+    return MorphableModel(**_arrays(file))
 
 
 @lru_cache(maxsize=1)
-def _facemesh_arrays() -> dict[str, np.ndarray]:
-    with np.load(FILE) as file:
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as file:
         stored = dict(file)
     bases = {
         name: stored[f"{name}_basis"] * stored[f"{name}_step"][:, None, None]

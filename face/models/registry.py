@@ -1,39 +1,57 @@
-"""The face models by name (`face.model`)."""
+"""The face models by name (`face.model`), and the files they are read from (`face.model_file`)."""
 
-import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
-from face.models.facemesh import FILE, load_facemesh
+from face.models import facemesh
+from face.models.bfm import APPLY, load_bfm
+from face.models.facemesh import load_facemesh
 from face.models.morphable_model import MorphableModel
 from media.errors import InputError
+from media.video import sha256
+
+FACE_MODELS: dict[str, Callable[[Path], MorphableModel]] = {"facemesh": load_facemesh, "bfm": load_bfm}
+_EMBEDDED = {"facemesh": facemesh.FILE}  # models that come with the project
 
 
-def model_version(name: str = "facemesh") -> str:
-    """SHA-256 of the file a face model is read from: coefficients of one version mean nothing to another.
-
-    Raises:
-        InputError: no model of that name.
-    """
-    if name not in FACE_MODELS:
-        raise InputError(f"unknown face model '{name}': expected one of {', '.join(FACE_MODELS)}")
-    return hashlib.sha256(FILE.read_bytes()).hexdigest()
-
-
-def load_face_model(name: str = "facemesh") -> MorphableModel:
+def load_face_model(name: str = "facemesh", file: str | Path | None = None) -> MorphableModel:
     """Load a face model by its name in `FACE_MODELS`.
 
     Args:
-        name: `facemesh`, the embedded model.
+        name: `facemesh`, the embedded model, or `bfm`, the paper's.
+        file: The user's file of a model that does not come with the project.
 
     Returns:
         The model on the CPU.
 
     Raises:
-        InputError: no model of that name.
+        InputError: If there is no model of that name, or its file is missing or unfit.
+    """
+    path = model_file(name, file)
+    return FACE_MODELS[name](path)
+
+
+def model_version(name: str = "facemesh", file: str | Path | None = None) -> str:
+    """SHA-256 of the file a face model is read from: coefficients of one version mean nothing to another.
+
+    Raises:
+        InputError: If there is no model of that name, or its file is missing.
+    """
+    return sha256(model_file(name, file))
+
+
+def model_file(name: str, file: str | Path | None) -> Path:
+    """The file that a face model is read from.
+
+    Raises:
+        InputError: If there is no model of that name, or its file is not given or missing.
     """
     if name not in FACE_MODELS:
         raise InputError(f"face.model is {name!r}; known models: {', '.join(sorted(FACE_MODELS))}")
-    return FACE_MODELS[name]()
-
-
-FACE_MODELS: dict[str, Callable[[], MorphableModel]] = {"facemesh": load_facemesh}
+    if name in _EMBEDDED:
+        return _EMBEDDED[name]
+    if not file:
+        raise InputError(f"face.model={name} needs face.model_file=FILE; {APPLY}")
+    if not Path(file).is_file():
+        raise InputError(f"face.model_file={file}: no such file; {APPLY}")
+    return Path(file)
