@@ -16,7 +16,6 @@ from face.models.morphable_model import MorphableModel
 from face.subdivision import boundary_loops, close_loop
 from media.errors import InputError
 
-APPLY = "apply for the Basel Face Model 2009 at https://faces.dmi.unibas.ch/bfm, then run python -m face.convert_bfm"
 _FIELDS = ("meanshape", "meantex", "idBase", "exBase", "texBase", "tri", "keypoints")
 _POINTS = 68
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from face.licensed_files import require_basel
 from face.models import facemesh
-from face.models.bfm import APPLY, load_bfm
+from face.models.bfm import load_bfm
 from face.models.facemesh import load_facemesh
 from face.models.morphable_model import MorphableModel
 from media.errors import InputError
@@ -50,8 +51,4 @@ def model_file(name: str, file: str | Path | None) -> Path:
         raise InputError(f"face.model is {name!r}; known models: {', '.join(sorted(FACE_MODELS))}")
     if name in _EMBEDDED:
         return _EMBEDDED[name]
-    if not file:
-        raise InputError(f"face.model={name} needs face.model_file=FILE; {APPLY}")
-    if not Path(file).is_file():
-        raise InputError(f"face.model_file={file}: no such file; {APPLY}")
-    return Path(file)
+    return require_basel(file)
