@@ -73,8 +73,9 @@ def test_the_membrane_of_an_open_mouth_covers_it(model, facemesh):
     points = facemesh.shape(torch.zeros(1, 80), beta)[0, :, :2].double().numpy()
 
     def area(triangles: torch.Tensor) -> float:
-        a, b, c = points[triangles.numpy()].transpose(1, 0, 2)
-        return float(np.abs(np.cross(b - a, c - a)).sum() / 2)
+        a, b, c = points[triangles.numpy()].transpose(1, 2, 0)
+        (ux, uy), (vx, vy) = b - a, c - a
+        return float(np.abs(ux * vy - uy * vx).sum() / 2)
 
     loop = next(loop for loop in boundary_loops(model.triangles.numpy()) if KEY_POINTS_68[62] in loop)
     x, y = points[loop].T
