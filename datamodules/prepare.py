@@ -21,8 +21,11 @@ from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, SIZE, 
 from face.crop import Crop, crop_around
 from face.identity import IDENTITY_ENCODERS
 from face.landmarks import five_points
-from face.morphable_model import MorphableModel, load_face_model, model_version
-from face.reconstruction import RECONSTRUCTIONS, Geometry, identity_per_frame
+from face.models.morphable_model import MorphableModel
+from face.models.registry import load_face_model, model_version
+from face.reconstructors.closed_form import identity_per_frame
+from face.reconstructors.geometry import Footage, Geometry
+from face.reconstructors.registry import RECONSTRUCTIONS, reconstruction_version
 from face.tracking import track
 from media.audio import mfcc_windows, read_audio, write_wav
 from media.errors import InputError
@@ -43,7 +46,9 @@ def prepare_video(
     train_seconds: float = 12.0,
     audio_offset: int = 0,
     face_model: str = "facemesh",
+    face_model_file: str | Path | None = None,
     reconstruction: str = "closed_form",
+    reconstruction_file: str | Path | None = None,
     identity_encoder: str = "coefficients",
     identity_onnx: str | None = None,
     progress: bool = False,
@@ -55,8 +60,10 @@ def prepare_video(
         cache: Folder of prepared clips; a clip is named by the video's bytes and these settings.
         train_seconds: Length of the part that is learned from (SPEC, split).
         audio_offset: Frames by which the mouth lags its sound (SPEC; negative: the mouth moves first).
-        face_model: Key of `face.morphable_model.FACE_MODELS`.
-        reconstruction: Key of `face.reconstruction.RECONSTRUCTIONS`.
+        face_model: Key of `face.models.registry.FACE_MODELS`.
+        face_model_file: File of a face model that does not come with the project.
+        reconstruction: Key of `face.reconstructors.registry.RECONSTRUCTIONS`.
+        reconstruction_file: File of its network, for `deep3d`.
         identity_encoder: Key of `face.identity.IDENTITY_ENCODERS`.
         identity_onnx: File of the network, for `arcface`.
         progress: Show progress bars.
@@ -68,12 +75,13 @@ def prepare_video(
         InputError: If the video cannot be used; says which frame and what to do.
     """
     info = probe(video)
+    version = reconstruction_version(reconstruction, reconstruction_file, face_model)
     settings = {
         "format": _FORMAT,
         "train_seconds": train_seconds,
         "audio_offset": audio_offset,
-        "face_model": [face_model, model_version(face_model)],
-        "reconstruction": reconstruction,
+        "face_model": [face_model, model_version(face_model, face_model_file)],
+        "reconstruction": [reconstruction, version] if version else reconstruction,
         "identity_encoder": identity_encoder,
         "identity_onnx": sha256(identity_onnx) if identity_onnx else None,
     }
@@ -85,12 +93,16 @@ def prepare_video(
     _check(info)
     samples = read_audio(video)
     _check_sound(samples, video)
+    model = load_face_model(face_model, face_model_file)  # before anything long: its file may be unfit
     scratch = _scratch_folder(Path(cache))
     try:
         # many small products: threads of the linear algebra would only wait for each other
         with threadpool_limits(1, "blas"):
-            clip = _prepare(scratch, info, digest, shift_sound(samples, audio_offset), settings, progress)
-            clip.identity_features[:] = identity_features(clip, face_model, identity_encoder, identity_onnx)
+            samples = shift_sound(samples, audio_offset)
+            clip, footage = _track(scratch, info, digest, samples, settings, progress)
+            file = Path(reconstruction_file) if reconstruction_file else None
+            _reconstruct(clip, RECONSTRUCTIONS[reconstruction](footage, model, file), model)
+            clip.identity_features[:] = identity_features(clip, model, identity_encoder, identity_onnx)
         clip.save()
         _publish(scratch, folder)
     finally:
@@ -132,9 +144,10 @@ def _publish(scratch: Path, folder: Path) -> None:
             raise
 
 
-def _prepare(
+def _track(
     folder: Path, info: VideoInfo, digest: str, samples: np.ndarray, settings: dict[str, Any], progress: bool
-) -> Clip:
+) -> tuple[Clip, Footage]:
+    """The clip without its reconstruction, and what that is made from."""
     expected = round(info.duration * FPS)
     tracked = track(stream_frames(info.path), str(info.path), total=expected, progress=progress)
     total = len(tracked.landmarks)
@@ -144,10 +157,6 @@ def _prepare(
     write_wav(folder / "sound.wav", samples)
     _write_pictures(folder, info, crop, total, training, progress)
 
-    model, camera = load_face_model(settings["face_model"][0]), Camera(crop.size)
-    landmarks = crop.to_crop(tracked.landmarks)
-    geometry = RECONSTRUCTIONS[settings["reconstruction"]](landmarks, tracked.confidence, model, camera, training)
-    coefficients = _coefficients(geometry, total)
     clip = Clip(
         folder=folder,
         source=Path(info.path).resolve(),
@@ -158,16 +167,16 @@ def _prepare(
         training_frames=training,
         split_note=note,
         audio_offset=settings["audio_offset"],
-        coefficients=coefficients,
+        coefficients=np.zeros((total, SIZE), np.float32),
         landmarks=tracked.landmarks,
         confidence=tracked.confidence,
         bridged=tracked.bridged,
-        fit_error=geometry.error,
+        fit_error=np.zeros(total, np.float32),
         mfcc=_mfcc_per_part(samples, total, training),
         identity_features=np.zeros((total, 512), np.float32),
     )
-    _fit_appearance(clip, model, camera)
-    return clip
+    footage = Footage(tracked.landmarks, tracked.confidence, training, crop, lambda: stream_frames(info.path, 0, total))
+    return clip, footage
 
 
 def _write_pictures(folder: Path, info: VideoInfo, crop: Crop, total: int, training: int, progress: bool) -> None:
@@ -183,11 +192,16 @@ def _write_pictures(folder: Path, info: VideoInfo, crop: Crop, total: int, train
                 gallery.write(frame)
 
 
-def _coefficients(geometry: Geometry, total: int) -> np.ndarray:
-    chi = np.zeros((total, SIZE), np.float32)
+def _reconstruct(clip: Clip, geometry: Geometry, model: MorphableModel) -> None:
+    """Fill the coefficients; what the reconstruction does not say of texture and light comes from the pixels."""
+    chi = clip.coefficients
     chi[:, IDENTITY], chi[:, EXPRESSION] = geometry.identity, geometry.expression
     chi[:, ANGLES], chi[:, TRANSLATION] = geometry.angles, geometry.translation
-    return chi
+    clip.fit_error[:] = geometry.error
+    if geometry.texture is None or geometry.illumination is None:
+        _fit_appearance(clip, model, Camera(clip.crop.size))
+    else:
+        chi[:, TEXTURE], chi[:, ILLUMINATION] = geometry.texture, geometry.illumination
 
 
 def _mfcc_per_part(samples: np.ndarray, total: int, training: int) -> np.ndarray:
@@ -206,19 +220,19 @@ def _fit_appearance(clip: Clip, model: MorphableModel, camera: Camera) -> None:
     clip.coefficients[:, ILLUMINATION] = np.asarray(appearance.illumination)
 
 
-def identity_features(clip: Clip, face_model: str, encoder: str, onnx: str | None = None) -> np.ndarray:
+def identity_features(clip: Clip, model: MorphableModel, encoder: str, onnx: str | None = None) -> np.ndarray:
     """One feature per true frame (SPEC, identity feature).
 
     Args:
         clip: With its pictures on disk, and geometry, texture and light in its coefficients.
-        face_model: Key of `face.morphable_model.FACE_MODELS`.
+        model: The face model of its coefficients.
         encoder: Key of `face.identity.IDENTITY_ENCODERS`.
         onnx: File of the network, for `arcface`.
 
     Returns:
         (T, 512) float32 of unit length.
     """
-    model, camera = load_face_model(face_model), Camera(clip.crop.size)
+    camera = Camera(clip.crop.size)
     landmarks = clip.crop.to_crop(clip.landmarks)
     pieces = list(batches(slice(0, len(clip)), _BATCH))
     if encoder == "arcface":

@@ -18,7 +18,7 @@ from face import landmarks as mesh
 from face.assets import tracker_assets
 from face.camera import CAMERA_DISTANCE, Camera
 from face.crop import Crop, crop_around
-from face.morphable_model import load_face_model
+from face.models.registry import load_face_model
 from face.rasterizer import RASTERIZERS
 from face.tracking import track
 from media.errors import InputError

@@ -14,7 +14,8 @@ from experiments.callbacks import last_checkpoint, trainer_keywords
 from experiments.person import person_renderer
 from face.coefficients import EXPRESSION, get_pose
 from face.identity import IDENTITY_ENCODERS
-from face.morphable_model import expression_scale, load_face_model, mouth_opening_map
+from face.models.morphable_model import MorphableModel, expression_scale, mouth_opening_map
+from face.models.registry import load_face_model
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN
 from media.errors import InputError
@@ -28,7 +29,8 @@ def fit_audio2pose(settings: dict[str, Any], folder: Path, clip: Clip, wandb_run
     if is_finished(folder, "audio2pose", fit["epochs"]):
         return
     pl.seed_everything(settings["seed"], workers=True, verbose=False)
-    module = Audio2PoseLSTM(**motion_statistics(clip, settings["face"]["model"]), **settings["audio2pose"])
+    model = load_face_model(settings["face"]["model"], settings["face"]["model_file"])
+    module = Audio2PoseLSTM(**motion_statistics(clip, model), **settings["audio2pose"])
     data = PersonalVideoDataModule(
         clip,
         "audio2pose",
@@ -60,18 +62,17 @@ def fit_memory_gan(settings: dict[str, Any], folder: Path, clip: Clip, wandb_run
     _fit(module, data, "memory_gan", settings, folder, wandb_run)
 
 
-def motion_statistics(clip: Clip, face_model: str) -> dict[str, Any]:
+def motion_statistics(clip: Clip, model: MorphableModel) -> dict[str, Any]:
     """What `Audio2PoseLSTM` has to know of the face model and of the person, from the training part alone.
 
     Args:
         clip: Of a person.
-        face_model: Key of `face.morphable_model.FACE_MODELS`.
+        model: The face model of its coefficients.
 
     Returns:
         The arrays among its keywords; `expression_scale` is normalised so that training targets have mean variance 1
         (SPEC, stage 1).
     """
-    model = load_face_model(face_model)
     chi, mfcc = clip.coefficients[clip.training], clip.mfcc[clip.training]
     expression, pose = chi[:, EXPRESSION], get_pose(chi)
     scale = expression_scale(model)

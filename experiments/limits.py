@@ -9,8 +9,8 @@ from typing import Any
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "data.kind": ("personal",),
-    "face.model": ("facemesh",),
-    "face.reconstruction": ("closed_form",),
+    "face.model": ("facemesh", "bfm"),
+    "face.reconstruction": ("closed_form", "deep3d"),
     "face.rasterizer": ("numba", "pytorch3d"),
     "face.albedo": ("mean", "low_frequency", "detailed"),
     "face.identity_encoder": ("coefficients", "arcface"),

@@ -15,7 +15,7 @@ from experiments.callbacks import last_checkpoint, resolve_precision
 from experiments.settings import EMBEDDED
 from face.albedo import ALBEDOS
 from face.assets import cache_folder
-from face.morphable_model import load_face_model, model_version
+from face.models.registry import load_face_model, model_version
 from face.rendering import Renderer
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN
@@ -43,7 +43,9 @@ def prepare(settings: dict[str, Any], folder: Path) -> Clip:
         train_seconds=data["train_seconds"],
         audio_offset=data["audio_offset"],
         face_model=face["model"],
+        face_model_file=face["model_file"],
         reconstruction=face["reconstruction"],
+        reconstruction_file=face["reconstruction_file"],
         identity_encoder=face["identity_encoder"],
         identity_onnx=face["identity_onnx"],
         progress=True,
@@ -77,7 +79,7 @@ def embedded_video(cache: Path, seconds: float) -> Path:
 def person_renderer(settings: dict[str, Any], clip: Clip) -> tuple[Renderer, torch.Tensor]:
     """The renderer of a person and their albedo (V, 3), from frames of the training part."""
     face = settings["face"]
-    renderer = Renderer(load_face_model(face["model"]), face["rasterizer"], clip.crop.size)
+    renderer = Renderer(load_face_model(face["model"], face["model_file"]), face["rasterizer"], clip.crop.size)
     chosen = np.unique(np.linspace(0, clip.training_frames - 1, _ALBEDO_FRAMES).round().astype(int))
     chosen = chosen[~clip.bridged[chosen]]
     frames = clip.frames(clip.training)[chosen]

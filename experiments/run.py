@@ -30,6 +30,7 @@ from experiments.settings import (
     save_settings,
     to_yaml,
 )
+from face.licensed_files import require_basel, require_r_net
 from media.errors import InputError
 
 NEEDED_GIGABYTES = 2.0  # ours: a prepared minute of video, two checkpoints with optimiser states, the videos
@@ -139,7 +140,12 @@ def check_machine(settings: dict[str, Any], folder: Path) -> None:
         existing_file("generate.audio", speech)
     if output:
         _check_writable(Path(output).expanduser().parent, "generate.output")
-    if settings["face"]["identity_encoder"] == "arcface" and not settings["face"]["identity_onnx"]:
+    face = settings["face"]
+    if face["model"] == "bfm":
+        require_basel(face["model_file"])
+    if face["reconstruction"] == "deep3d":
+        require_r_net(face["reconstruction_file"], face["model"])
+    if face["identity_encoder"] == "arcface" and not face["identity_onnx"]:
         raise InputError("face.identity_encoder=arcface needs the network's file: add face.identity_onnx=FILE.onnx")
     if settings["memory_gan"]["spatial_encoder"] == "imagenet" and not settings["memory_gan"]["spatial_weights"]:
         raise InputError("memory_gan.spatial_encoder=imagenet needs ResNet-18: add memory_gan.spatial_weights=FILE.pth")

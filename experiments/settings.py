@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from experiments.limits import CHOICES, LIMITS
+from face.licensed_files import BASEL, R_NET
 from media.errors import InputError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -33,7 +34,14 @@ PLACEHOLDERS = {"data.video": "VIDEO"}  # what the remedy for a missing value sh
 _PLACES = ("experiment", "runs", "launch.*", "generate.*", "wandb.*", "data.cache")
 IGNORED = (*_PLACES, "trainer.accelerator", "trainer.devices", "trainer.threads", "trainer.workers")
 # Files count by their bytes, so a moved or renamed video is still the same run.
-FILES = ("data.video", "face.identity_onnx", "memory_gan.spatial_weights")
+FILES = (
+    "data.video",
+    "face.model_file",
+    "face.reconstruction_file",
+    "face.identity_onnx",
+    "memory_gan.spatial_weights",
+)
+SOURCES = {"face.model_file": BASEL, "face.reconstruction_file": R_NET}  # of files that cannot come with the project
 INPUT_FILES = (*FILES, "generate.audio")
 
 
@@ -136,7 +144,8 @@ def existing_file(key: str, text: str) -> Path:
     path = Path(text)
     if not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "does not exist"
-        raise InputError(f"{key}: {text} {what} (looked in {path.absolute().parent})")
+        source = f"; {SOURCES[key]}" if key in SOURCES else ""
+        raise InputError(f"{key}: {text} {what} (looked in {path.absolute().parent}){source}")
     if path.stat().st_size == 0:
         raise InputError(f"{key}: {text} is empty (0 bytes): copy or download it again")
     return path

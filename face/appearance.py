@@ -14,7 +14,7 @@ from torch.nn.functional import grid_sample
 from face.camera import Camera
 from face.coefficients import ILLUMINATION, TEXTURE_SIZE
 from face.illumination import fit_illumination, irradiance, robust_weights
-from face.morphable_model import MorphableModel
+from face.models.morphable_model import MorphableModel
 from face.rendering import Renderer, pose_face
 
 _CHUNK = 16  # frames per pass, to bound memory

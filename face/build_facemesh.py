@@ -283,7 +283,7 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description="Make the embedded morphable face from drawn portraits.")
-    parser.add_argument("out", type=Path, help="where to write, for the project: face/facemesh.npz")
+    parser.add_argument("out", type=Path, help="where to write, for the project: face/models/facemesh.npz")
     parser.add_argument("--people", type=int, default=PEOPLE, help="how many people to draw")
     arguments = parser.parse_args()
     write_npz(arguments.out, build(arguments.people))

@@ -25,7 +25,13 @@ _INNER_LIPS_68 = (78, 81, 13, 311, 308, 402, 14, 178)  # 60-67
 KEY_POINTS_68 = (
     _JAW + _RIGHT_BROW_68 + _LEFT_BROW_68 + _NOSE + _RIGHT_EYE_68 + _LEFT_EYE_68 + _OUTER_LIPS_68 + _INNER_LIPS_68
 )
-MOUTH_68 = slice(48, 68)  # the 20 mouth points within the 68, on which LMD is measured
+# Places within the 68, which every face model has:
+MOUTH_68 = slice(48, 68)  # the 20 mouth points, on which LMD is measured
+EYES_68 = slice(36, 48)
+INNER_MOUTH_68 = slice(60, 68)
+INNER_LIP_68 = (62, 66)  # midpoints of the upper and the lower inner lip
+INNER_LIP_CORNERS_68 = (60, 64)  # right, left
+OUTER_EYES_68 = (36, 45)  # outer corners of the right and the left eye
 
 INNER_LIP = (13, 14)  # midpoints of the upper and the lower inner lip
 OUTER_EYES = (33, 263)  # outer corners of the right and the left eye

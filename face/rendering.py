@@ -12,7 +12,7 @@ import torch
 from face.camera import Camera, pose_vertices
 from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, TRANSLATION
 from face.illumination import irradiance
-from face.morphable_model import MorphableModel
+from face.models.morphable_model import MorphableModel
 from face.rasterizer import RASTERIZERS, Fragments, Rasterizer, Surfaces
 from media.errors import InputError
 

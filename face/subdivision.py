@@ -119,6 +119,35 @@ def membrane(mesh: Subdivision, ring: tuple[int, ...]) -> np.ndarray:
     return triangles[distinct & (triangles[:, 0] != triangles[:, 2])]
 
 
+def close_loop(loop: list[int], first: int, second: int) -> np.ndarray:
+    """Close a hole by triangles between its two sides, which may have different numbers of vertices.
+
+    Args:
+        loop: a boundary from `boundary_loops`.
+        first: vertex of the loop, the corner at which its two sides start.
+        second: another vertex of it, the corner at which they end.
+
+    Returns:
+        int64 (len(loop) - 2, 3) triangles on the vertices of the loop, wound like the mesh around it.
+    """
+    start = loop.index(first)
+    turned = loop[start:] + loop[:start]
+    end = turned.index(second)
+    near, far = turned[: end + 1], [first, *turned[:end:-1], second]
+    triangles, i, j = [], 0, 0
+    while i + 1 < len(near) or j + 1 < len(far):
+        # the side that lags behind goes on, so that the rungs between the sides stay short
+        if j + 1 == len(far) or (i + 1 < len(near) and (i + 1) * (len(far) - 1) <= (j + 1) * (len(near) - 1)):
+            corners = (near[i + 1], near[i], far[j])
+            i += 1
+        else:
+            corners = (near[i], far[j], far[j + 1])
+            j += 1
+        if len(set(corners)) == 3:  # at the corners of the hole the sides share a vertex
+            triangles.append(corners)
+    return np.array(triangles, np.int64).reshape(-1, 3)
+
+
 def subdivide(coarse: np.ndarray, triangles: np.ndarray, levels: int = 2) -> Subdivision:
     """Refine a mesh smoothly.
 

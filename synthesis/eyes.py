@@ -8,7 +8,7 @@ moves with them, follow the frame behind the face, as the head pose does; the mo
 import numpy as np
 import torch
 
-from face.morphable_model import MorphableModel
+from face.models.morphable_model import MorphableModel
 
 _STIFFNESS = 1e-3  # relative to the mean movement, ours: what moves neither eyes nor mouth stays as predicted
 

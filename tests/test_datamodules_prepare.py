@@ -7,7 +7,7 @@ from datamodules.clip import Clip
 from datamodules.prepare import prepare_video
 from face.camera import Camera, pose_vertices
 from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, TEXTURE, TRANSLATION
-from face.morphable_model import load_face_model
+from face.models.registry import load_face_model
 from media.audio import mfcc_windows, read_audio
 from media.errors import InputError
 from media.video import VideoWriter

@@ -12,7 +12,7 @@ from datamodules.synthetic.visemes import BILABIALS
 from face.camera import Camera, pose_vertices
 from face.coefficients import ANGLES, EXPRESSION, IDENTITY, TRANSLATION
 from face.landmarks import mouth_opening
-from face.morphable_model import load_face_model
+from face.models.registry import load_face_model
 from face.tracking import Track, track
 from media.audio import read_audio
 from media.errors import InputError

@@ -12,7 +12,8 @@ from datamodules.synthetic.surfaces import grid_triangles, vertex_normals
 from face.camera import Camera, pose_vertices
 from face.illumination import irradiance
 from face.landmarks import CHIN, INNER_LIPS, mouth_opening
-from face.morphable_model import MorphableModel, load_face_model
+from face.models.morphable_model import MorphableModel
+from face.models.registry import load_face_model
 from face.rasterizer import NumbaRasterizer
 
 SIZE = 256

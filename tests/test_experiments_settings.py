@@ -195,6 +195,23 @@ def test_differences_are_against_the_defaults():
     }.items()  # fmt: skip
 
 
+@pytest.mark.parametrize("key", ["face.model_file", "face.reconstruction_file"])
+def test_files_of_the_face_enter_by_their_bytes(key, tmp_path):
+    paths = [tmp_path / name for name in ("a.mat", "b.mat", "c.mat")]
+    for path, content in zip(paths, (b"one", b"one", b"other"), strict=True):
+        path.write_bytes(content)
+    first, same, other = (run_id(compose(["face=bfm", f"{key}={path}"])) for path in paths)
+    assert first == same != other
+    with pytest.raises(InputError, match=rf"{key}: .*nowhere.*does not exist.*; (apply|get)"):
+        run_id(compose(["face=bfm", f"{key}={tmp_path / 'nowhere'}"]))
+
+
+def test_the_basel_face_is_coloured_as_in_the_paper():
+    assert compose(["face=bfm"])["face"]["albedo"] == "low_frequency"
+    assert compose([])["face"]["albedo"] == "mean"
+    assert compose(["face=bfm"])["face"].keys() == compose([])["face"].keys()
+
+
 def test_files_are_checked(tmp_path):
     (tmp_path / "empty.mp4").touch()
     for path, part in [("nowhere.mp4", "does not exist"), (tmp_path, "folder"), (tmp_path / "empty.mp4", "empty")]:
@@ -275,8 +292,8 @@ def test_settings_of_a_module_are_its_keywords(group, module, name, from_data):
 @pytest.mark.parametrize(
     ("key", "module", "name"),
     [
-        ("face.model", "face.morphable_model", "FACE_MODELS"),
-        ("face.reconstruction", "face.reconstruction", "RECONSTRUCTIONS"),
+        ("face.model", "face.models.registry", "FACE_MODELS"),
+        ("face.reconstruction", "face.reconstructors.registry", "RECONSTRUCTIONS"),
         ("face.rasterizer", "face.rasterizer", "RASTERIZERS"),
         ("face.albedo", "face.albedo", "ALBEDOS"),
         ("face.identity_encoder", "face.identity", "IDENTITY_ENCODERS"),

@@ -9,10 +9,10 @@ from face import build_facemesh as build
 from face.assets import tracker_assets
 from face.landmark_net import LandmarkNet
 from face.landmarks import COUNT, five_points
+from face.models.facemesh import FILE as SHIPPED
 from face.tracking import track
 from media.video import stream_frames
 
-SHIPPED = Path(build.__file__).with_name("facemesh.npz")
 DATA = Path(__file__).parents[2] / "shared/data"
 
 

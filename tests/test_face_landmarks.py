@@ -6,7 +6,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from face import landmarks
-from face.morphable_model import load_face_model
+from face.models.registry import load_face_model
 from face.subdivision import boundary_loops
 
 DATA = Path(__file__).parents[2] / "shared/data"

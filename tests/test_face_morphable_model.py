@@ -6,7 +6,8 @@ import torch
 from scipy.spatial import cKDTree
 
 from face.landmarks import COUNT, KEY_POINTS_68, LEFT_EYE, OUTLINE, RIGHT_EYE, five_points, mouth_opening
-from face.morphable_model import MorphableModel, expression_scale, load_face_model, mouth_opening_map
+from face.models.morphable_model import MorphableModel, expression_scale, mouth_opening_map
+from face.models.registry import load_face_model
 from face.subdivision import boundary_loops
 from media.errors import InputError
 

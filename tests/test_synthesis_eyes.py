@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from face.morphable_model import load_face_model
+from face.models.registry import load_face_model
 from synthesis.eyes import EyeFollower
 
 

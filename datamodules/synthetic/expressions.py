@@ -22,7 +22,7 @@ from face.landmarks import (
     RIGHT_BROW,
     RIGHT_EYE,
 )
-from face.morphable_model import MorphableModel
+from face.models.morphable_model import MorphableModel
 
 ACTIONS = ("opening", "spread", "rounding", "tuck", "press", "lids", "brows", "smile")
 

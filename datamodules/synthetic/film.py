@@ -23,7 +23,8 @@ from datamodules.synthetic.visemes import ARTICULATORS, TONGUE, articulate
 from face.camera import Camera
 from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, SIZE, TEXTURE, TRANSLATION
 from face.landmarks import INNER_LIP
-from face.morphable_model import MorphableModel, load_face_model
+from face.models.morphable_model import MorphableModel
+from face.models.registry import load_face_model
 from face.rasterizer import NumbaRasterizer
 from media.errors import InputError
 from media.video import FPS

@@ -16,7 +16,7 @@ from datamodules.synthetic.shading import MATERIAL_INDEX, Atlas, Attributes
 from datamodules.synthetic.surfaces import Surface, grid_triangles, smoothstep, vertex_normals
 from face.camera import Camera, rotation_matrix
 from face.landmarks import OUTER_LIPS
-from face.morphable_model import MorphableModel
+from face.models.morphable_model import MorphableModel
 from face.subdivision import boundary_loops
 
 NECK_JOINT = np.array([0.0, -0.70, -0.62])  # what the head turns about: between the ears and the collar

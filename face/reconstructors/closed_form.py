@@ -6,18 +6,17 @@ identity from the training frames together, in turns. Unit-normal priors on the 
 not determine at the mean face.
 """
 
-import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solveh_banded
 
 from face.camera import Camera, rotation_matrix
 from face.coefficients import EXPRESSION_SIZE, IDENTITY_SIZE
-from face.landmark_fit import LandmarkFit, LinearShape, Pose
 from face.landmarks import COUNT, KEY_POINTS_68, OUTER_EYES
-from face.morphable_model import MorphableModel
+from face.models.morphable_model import MorphableModel
+from face.reconstructors.geometry import Geometry
+from face.reconstructors.landmark_fit import LandmarkFit, LinearShape, Pose
+from face.reconstructors.smoothing import parts_between_cuts, smooth
 
 # Ours: the deviation of all landmarks together, in pixels of a 256 px crop, that weighs as much as one standard
 # deviation of a coefficient. Half the value gains 1 % of mouth opening and costs half as much noise again in the weak
@@ -34,28 +33,6 @@ _IDENTITY_FRAMES = 100  # ours: spread over the training part; more frames chang
 # noise begins to exceed head movement; nearly all of one of 8 Hz passes in the expression, for fast lips.
 _POSE_SMOOTHING = 0.5
 _EXPRESSION_SMOOTHING = 0.05
-# Ours: a cut moves the face at once by a tenth of the eye distance or more, and much more than the frames around it.
-_JUMP, _JUMP_RATIO = 0.1, 4.0
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Shape and pose of one face through a video.
-
-    Attributes:
-        identity: float32 (80,) one for the video, from the training frames.
-        expression: float32 (T, 64).
-        angles: float32 (T, 3) pitch, yaw, roll in radians.
-        translation: float32 (T, 3) decimetres.
-        error: float32 (T,) mean distance of the projected vertices from the landmarks / distance of the outer eye
-            corners.
-    """
-
-    identity: np.ndarray
-    expression: np.ndarray
-    angles: np.ndarray
-    translation: np.ndarray
-    error: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -118,11 +95,11 @@ def fit_geometry(
     solved = [_fit_frames(part, shapes, camera) for part in np.split(points, [training_frames])]
     placed, expression = (np.concatenate(parts) for parts in zip(*solved, strict=True))
 
-    parts = _parts(landmarks, seen, training_frames)
-    placed = _smooth(placed, seen, parts, _POSE_SMOOTHING)
+    parts = parts_between_cuts(landmarks, seen, training_frames)
+    placed = smooth(placed, seen, parts, _POSE_SMOOTHING)
     pose = Pose(rotation_matrix(placed[:, :3]), placed[:, 3:])
     # Not solved again under the smoothed pose: the expression would take over the jitter that smoothing took away.
-    expression = _smooth(expression, seen, parts, _EXPRESSION_SMOOTHING)
+    expression = smooth(expression, seen, parts, _EXPRESSION_SMOOTHING)
 
     distance = LandmarkFit(points, camera).distances(shapes.at(expression), pose).mean(1)
     eyes = np.linalg.norm(landmarks[:, OUTER_EYES[1]] - landmarks[:, OUTER_EYES[0]], axis=-1)
@@ -154,11 +131,6 @@ def identity_per_frame(
     seen = np.flatnonzero(np.asarray(confidence) > 0)
     last = seen[np.searchsorted(seen, np.arange(len(landmarks)), side="right").clip(1) - 1]
     return coefficients[last, :IDENTITY_SIZE].astype(np.float32)
-
-
-RECONSTRUCTIONS: dict[str, Callable[[np.ndarray, np.ndarray, MorphableModel, Camera, int], Geometry]] = {
-    "closed_form": fit_geometry
-}
 
 
 def _check(landmarks: np.ndarray, confidence: np.ndarray, training_frames: int) -> None:
@@ -203,48 +175,3 @@ def _fit_identity(points: np.ndarray, face: _Face, camera: Camera) -> np.ndarray
         identity = identity + np.linalg.solve(matrix.mean(0), right.mean(0))
         shape = face.mean + np.tensordot(identity, face.identity, 1)
     return identity
-
-
-def _parts(landmarks: np.ndarray, seen: np.ndarray, training_frames: int) -> list[slice]:
-    """Stretches of frames without a cut in them: the two parts of the video, divided where the picture jumps.
-
-    A jump is a movement of the face that neither the frame before nor the one after continues.
-    """
-    centre = _bridge(landmarks[..., :2].mean(1), seen)
-    eyes = np.linalg.norm(landmarks[:, OUTER_EYES[1]] - landmarks[:, OUTER_EYES[0]], axis=-1)
-    speed = np.linalg.norm(np.diff(centre, axis=0), axis=-1) / eyes[1:]
-    around = np.maximum(np.append(speed[1:], 0), np.insert(speed[:-1], 0, 0))
-    jumps = 1 + np.flatnonzero((speed > _JUMP) & (speed > _JUMP_RATIO * around))
-    edges = sorted({0, training_frames, len(landmarks), *jumps.tolist()})
-    return [slice(first, last) for first, last in itertools.pairwise(edges)]
-
-
-def _bridge(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Values (T, K) with unseen frames interpolated between their neighbours, constant at the ends."""
-    if seen.all() or not seen.any():
-        return values
-    time = np.arange(len(values))
-    return np.stack([np.interp(time, time[seen], column[seen]) for column in values.T], 1)
-
-
-def _smooth(values: np.ndarray, seen: np.ndarray, parts: list[slice], weight: float) -> np.ndarray:
-    """Bridge and smooth (T, K) values within each part, without delay.
-
-    Least squares of the deviation plus `weight` times the squared second differences (Whittaker 1923): symmetric in
-    time, and exact on straight movements up to the ends.
-    """
-    return np.concatenate([_whittaker(_bridge(values[part], seen[part]), weight) for part in parts])
-
-
-def _whittaker(values: np.ndarray, weight: float) -> np.ndarray:
-    count = len(values)
-    if count < 3:
-        return values
-    difference = np.diff(np.eye(3), n=2, axis=0)[0]  # 1, -2, 1
-    bands = np.zeros((3, count))  # upper bands of I + weight D'D, the diagonal last
-    for first in range(3):
-        for second in range(first, 3):
-            offset = second - first
-            bands[2 - offset, second : count - 2 + second] += weight * difference[first] * difference[second]
-    bands[2] += 1
-    return solveh_banded(bands, values)

@@ -2,25 +2,16 @@
 
     S = mean + B_id α + B_exp β,   T = mean + B_tex δ
 
-`facemesh` is the embedded model, made by `face.build_facemesh`. Another model is another instance of the same class
-with the same numbers of coefficients.
+Every face model is an instance of the one class here, with the same numbers of coefficients; `face.models.registry`
+knows their names.
 """
-
-import hashlib
-from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from face.coefficients import IDENTITY_SIZE
-from face.landmarks import COUNT, INNER_LIP, INNER_LIPS, KEY_POINTS_68, LEFT_EYE, LIPS, OUTER_EYES, RIGHT_EYE
-from face.subdivision import membrane, subdivide
-from media.errors import InputError
+from face.landmarks import INNER_LIP_68, OUTER_EYES_68
 
-_FACEMESH = Path(__file__).with_name("facemesh.npz")
 # ours: region weights fade over these distances, about a finger's width around the lips and half of it around the eyes
 _MOUTH_REACH, _EYE_REACH = 0.12, 0.06  # decimetres
 _REST_OF_FACE = 0.2  # ours: weight of a vertex far from the mouth when movements are compared, the mouth counts 1
@@ -171,70 +162,8 @@ def mouth_opening_map(model: MorphableModel) -> np.ndarray:
         float32 (64,); `expression @ map` is the change of `face.landmarks.mouth_opening`.
     """
     mean, basis = model.mean_shape.double().numpy(), model.expression_basis.double().numpy()
-    upper, lower, right, left = (int(model.landmark_vertices[p]) for p in (*INNER_LIP, *OUTER_EYES))
+    upper, lower, right, left = (int(model.key_point_vertices[p]) for p in (*INNER_LIP_68, *OUTER_EYES_68))
     gaps = basis[:, lower] - basis[:, upper]  # (64, 3)
     direction = np.linalg.svd(gaps, full_matrices=False)[2][0]
     direction = -direction if direction[1] > 0 else direction
     return (gaps @ direction / np.linalg.norm(mean[right] - mean[left])).astype(np.float32)
-
-
-def model_version(name: str = "facemesh") -> str:
-    """SHA-256 of the file a face model is read from: coefficients of one version mean nothing to another.
-
-    Raises:
-        InputError: no model of that name.
-    """
-    if name not in FACE_MODELS:
-        raise InputError(f"unknown face model '{name}': expected one of {', '.join(FACE_MODELS)}")
-    return hashlib.sha256(_FACEMESH.read_bytes()).hexdigest()
-
-
-def load_face_model(name: str = "facemesh") -> MorphableModel:
-    """Load a face model by its name in `FACE_MODELS`.
-
-    Args:
-        name: `facemesh`, the embedded model.
-
-    Returns:
-        The model on the CPU.
-
-    Raises:
-        InputError: no model of that name.
-    """
-    if name not in FACE_MODELS:
-        raise InputError(f"face.model is {name!r}; known models: {', '.join(sorted(FACE_MODELS))}")
-    return FACE_MODELS[name]()
-
-
-def _load_facemesh() -> MorphableModel:
-    """Subdivide the arrays of the embedded model's file: the 468 landmarks stay vertices 0 to 467."""
-    return MorphableModel(**_facemesh_arrays())
-
-
-@lru_cache(maxsize=1)
-def _facemesh_arrays() -> dict[str, np.ndarray]:
-    with np.load(_FACEMESH) as file:
-        stored = dict(file)
-    bases = {
-        name: stored[f"{name}_basis"] * stored[f"{name}_step"][:, None, None]
-        for name in ("identity", "expression", "texture")
-    }
-    fine = subdivide(stored["mean_shape"], stored["triangles"])
-    coarse = np.concatenate([stored["mean_shape"][None], bases["identity"], bases["expression"]])  # (145, 468, 3)
-    mean, identity, expression = np.split(fine.refine(coarse.swapaxes(0, 1)).swapaxes(0, 1), [1, 1 + IDENTITY_SIZE])
-    return {
-        "mean_shape": mean[0],
-        "identity_basis": identity,
-        "expression_basis": expression,
-        "mean_texture": stored["mean_texture"] / np.float64(np.iinfo(np.uint16).max),
-        "texture_basis": bases["texture"],
-        "triangles": fine.triangles,
-        "mouth_triangles": membrane(fine, INNER_LIPS),
-        "landmark_vertices": np.arange(COUNT),
-        "key_point_vertices": np.array(KEY_POINTS_68),
-        "lip_vertices": np.array(LIPS),
-        "lid_vertices": np.array(RIGHT_EYE + LEFT_EYE),
-    }
-
-
-FACE_MODELS: dict[str, Callable[[], MorphableModel]] = {"facemesh": _load_facemesh}

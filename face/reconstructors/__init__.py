@@ -1,0 +1,1 @@
+"""From tracked landmarks and pictures to coefficients: one file per way, and the registry of their names."""
