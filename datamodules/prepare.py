@@ -10,19 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from datamodules.clip import Clip, batches, shift_sound, split_frames
-from face.appearance import fit_appearance, texture_per_frame
+from datamodules.clip import Clip, shift_sound, split_frames
 from face.camera import Camera
-from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, SIZE, TEXTURE, TRANSLATION
 from face.crop import Crop, crop_around
-from face.identity import IDENTITY_ENCODERS
-from face.landmarks import five_points
+from face.fitting import fill_appearance, geometry_coefficients, identity_features
+from face.identity import load_identity_encoder
 from face.morphable_model import MorphableModel, load_face_model, model_version
-from face.reconstruction import RECONSTRUCTIONS, Geometry, identity_per_frame
+from face.reconstruction import RECONSTRUCTIONS
 from face.tracking import track
 from media.audio import mfcc_windows, read_audio, write_wav
 from media.errors import InputError
@@ -33,7 +30,6 @@ logger = logging.getLogger(__name__)
 SHORTEST_SECONDS = 4.0  # ours: with less, 60 % leave hardly a sentence to learn from
 _FORMAT = 2  # of the clip on disk; a change prepares every video again
 _APPEARANCE_FRAMES = 100  # ours: more frames do not change the texture, the light or the albedo
-_BATCH = 50
 
 
 def prepare_video(
@@ -90,7 +86,7 @@ def prepare_video(
         # many small products: threads of the linear algebra would only wait for each other
         with threadpool_limits(1, "blas"):
             clip = _prepare(scratch, info, digest, shift_sound(samples, audio_offset), settings, progress)
-            clip.identity_features[:] = identity_features(clip, face_model, identity_encoder, identity_onnx)
+            clip.identity_features[:] = _identity_features(clip, face_model, identity_encoder, identity_onnx)
         clip.save()
         _publish(scratch, folder)
     finally:
@@ -147,7 +143,6 @@ def _prepare(
     model, camera = load_face_model(settings["face_model"][0]), Camera(crop.size)
     landmarks = crop.to_crop(tracked.landmarks)
     geometry = RECONSTRUCTIONS[settings["reconstruction"]](landmarks, tracked.confidence, model, camera, training)
-    coefficients = _coefficients(geometry, total)
     clip = Clip(
         folder=folder,
         source=Path(info.path).resolve(),
@@ -158,7 +153,7 @@ def _prepare(
         training_frames=training,
         split_note=note,
         audio_offset=settings["audio_offset"],
-        coefficients=coefficients,
+        coefficients=geometry_coefficients(geometry),
         landmarks=tracked.landmarks,
         confidence=tracked.confidence,
         bridged=tracked.bridged,
@@ -183,13 +178,6 @@ def _write_pictures(folder: Path, info: VideoInfo, crop: Crop, total: int, train
                 gallery.write(frame)
 
 
-def _coefficients(geometry: Geometry, total: int) -> np.ndarray:
-    chi = np.zeros((total, SIZE), np.float32)
-    chi[:, IDENTITY], chi[:, EXPRESSION] = geometry.identity, geometry.expression
-    chi[:, ANGLES], chi[:, TRANSLATION] = geometry.angles, geometry.translation
-    return chi
-
-
 def _mfcc_per_part(samples: np.ndarray, total: int, training: int) -> np.ndarray:
     """Windows of each part from its own sound alone, so that no part hears the other (SPEC, split)."""
     parts = [(samples[: training * 640], training), (samples[training * 640 :], total - training)]
@@ -200,30 +188,17 @@ def _fit_appearance(clip: Clip, model: MorphableModel, camera: Camera) -> None:
     """One texture and one light per video, from its training frames, into all frames of the coefficients."""
     chosen = np.unique(np.linspace(0, clip.training_frames - 1, _APPEARANCE_FRAMES).round().astype(int))
     chosen = chosen[clip.confidence[chosen] > 0]
-    frames = clip.frames(clip.training)[chosen]
-    appearance = fit_appearance(frames, torch.from_numpy(clip.coefficients[chosen]), model, camera)
-    clip.coefficients[:, TEXTURE] = np.asarray(appearance.texture)
-    clip.coefficients[:, ILLUMINATION] = np.asarray(appearance.illumination)
+    fill_appearance(clip.coefficients, clip.frames(clip.training)[chosen], chosen, model, camera)
 
 
-def identity_features(clip: Clip, face_model: str, encoder: str, onnx: str | None = None) -> np.ndarray:
-    """One feature per true frame (SPEC, identity feature).
-
-    Args:
-        clip: With its pictures on disk, and geometry, texture and light in its coefficients.
-        face_model: Key of `face.morphable_model.FACE_MODELS`.
-        encoder: Key of `face.identity.IDENTITY_ENCODERS`.
-        onnx: File of the network, for `arcface`.
-
-    Returns:
-        (T, 512) float32 of unit length.
-    """
-    model, camera = load_face_model(face_model), Camera(clip.crop.size)
-    landmarks = clip.crop.to_crop(clip.landmarks)
-    pieces = list(batches(slice(0, len(clip)), _BATCH))
-    if encoder == "arcface":
-        arcface = IDENTITY_ENCODERS[encoder](onnx)
-        return np.concatenate([arcface(clip.frames(piece), five_points(landmarks[piece])[..., :2]) for piece in pieces])
-    alpha = identity_per_frame(landmarks, clip.confidence, model, camera)
-    delta = [texture_per_frame(clip.frames(piece), clip.coefficients[piece], model, camera) for piece in pieces]
-    return IDENTITY_ENCODERS[encoder]()(alpha, np.concatenate(delta))
+def _identity_features(clip: Clip, face_model: str, encoder: str, onnx: str | None) -> np.ndarray:
+    """One feature per true frame, (T, 512)."""
+    return identity_features(
+        clip.frames,
+        clip.crop.to_crop(clip.landmarks),
+        clip.confidence,
+        clip.coefficients,
+        load_face_model(face_model),
+        Camera(clip.crop.size),
+        load_identity_encoder(encoder, onnx),
+    )
