@@ -32,7 +32,7 @@ from face.inspection_panels import (
 )
 from face.morphable_model import load_face_model
 from face.rendering import Renderer
-from face.tracking import track
+from face.tracking import Track, track
 from media.audio import read_audio
 from media.errors import InputError
 from media.video import FPS, VideoWriter, probe, stream_frames
@@ -71,28 +71,27 @@ def inspect_video(video: str | Path, output: str | Path, seconds: float | None =
     info = probe(video)
     stop = None if seconds is None else math.ceil(seconds * FPS)
     sound = read_audio(video) if info.has_audio else None
-    writer = VideoWriter(output, 4 * _SIDE, _SIDE + _CURVES, audio=sound)  # a wrong ending is told before the work
     total = info.frames if stop is None else min(stop, info.frames)
-    # many small products: threads of the linear algebra would only wait for each other
-    with threadpool_limits(1, "blas"):
+    # Opened first: a place that cannot be written to is told before the work. One thread for the linear algebra: in
+    # many small products more would only wait for each other.
+    with VideoWriter(output, 4 * _SIDE, _SIDE + _CURVES, audio=sound) as writer, threadpool_limits(1, "blas"):
         tracked = track(stream_frames(video, 0, stop), str(video), total, progress)
+        inspection = _prepare(video, tracked)
         total = len(tracked.landmarks)
-        inspection = _prepare(fit_face(video, tracked, load_face_model(), slice(0, total), _SIDE, _FRAMES))
-        frames = tqdm(_frames(video, inspection), "drawing", total, unit="frame", disable=not progress)
-        with writer:
-            for frame in frames:
-                writer.write(frame)
+        for frame in tqdm(_frames(video, inspection), "drawing", total, unit="frame", disable=not progress):
+            writer.write(frame)
 
 
-def _prepare(face: FittedFace) -> _Inspection:
+def _prepare(video: str | Path, tracked: Track) -> _Inspection:
     renderer = Renderer(load_face_model(), size=_SIDE)
-    light = label(light_panel(face.coefficients[0, ILLUMINATION], _SIDE), ["light on a white sphere, one per video"])
+    face = fit_face(video, tracked, renderer.model, slice(0, len(tracked.landmarks)), _SIDE, _FRAMES)
+    sphere, brightest = light_panel(face.coefficients[0, ILLUMINATION], _SIDE)
     return _Inspection(
         face=face,
         renderer=renderer,
         albedo=mean_albedo(face.pictures, face.coefficients[face.chosen], renderer),
         edges=mesh_edges(tracker_assets().triangles),
-        light=light,
+        light=label(sphere, [f"light on a sphere, brightest {brightest:.2f}"]),
         curves=PoseCurves(face.coefficients, 4 * _SIDE, _CURVES),
     )
 
@@ -116,7 +115,10 @@ def _facts(face: FittedFace, index: int) -> list[str]:
     """Numbers of a frame."""
     found = face.confidence[index] > 0
     tracker = f"tracker: {face.confidence[index]:.3f}" if found else "no face found: bridged"
-    return [f"frame {index} ({index / FPS:.2f} s)", f"{tracker}, fit error: {100 * face.error[index]:.1f} % of eyes"]
+    return [
+        f"frame {index} ({index / FPS:.2f} s)",
+        f"{tracker}, fit error: {100 * face.error[index]:.1f} % of the eye distance",
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -23,8 +23,8 @@ _CURVE_COLOURS = ("#2e86ab", "#d1495b", "#3c9d6e")
 _DPI = 100
 _CLAY = 0.75  # albedo of the shaded geometry
 # A lamp above the camera, a little to the right, over dim light from everywhere: first and second band, all colours.
-_STUDIO = ((0, -0.45), (1, -0.12), (2, 0.42), (3, -0.14))
-_SPHERE = 0.8  # diameter of the sphere / side of its panel
+_STUDIO = ((0, -0.30), (1, -0.14), (2, 0.36), (3, -0.12))
+_SPHERE = 0.7  # diameter of the sphere / side of its panel
 _BACKDROP = 40  # grey level behind what has no background
 
 
@@ -118,24 +118,29 @@ def _rendered(
     return (image * 255).round().clamp(0, 255).to(torch.uint8).numpy()
 
 
-def light_panel(gamma: np.ndarray, side: int) -> np.ndarray:
-    """A white sphere under a light, seen from the camera: what irradiance a surface of each direction gets.
+def light_panel(gamma: np.ndarray, side: int) -> tuple[np.ndarray, float]:
+    """A sphere under a light, seen from the camera: the irradiance of a surface of each direction.
 
     Args:
         gamma: (27,) γ.
         side: Of the panel in pixels.
 
     Returns:
-        uint8 (side, side, 3); white is irradiance 1 and more.
+        uint8 (side, side, 3), scaled so that the brightest colour of the sphere is 255, and the irradiance it stands
+        for.
     """
     radius = _SPHERE * side / 2
     across = (np.arange(side) + 0.5 - side / 2) / radius
     x, y = np.meshgrid(across, -across)
     squared = x**2 + y**2
     normals = np.stack([x, y, np.sqrt(np.clip(1 - squared, 0, None))], -1).astype(np.float32)
-    light = irradiance(torch.from_numpy(normals).view(1, -1, 3), torch.from_numpy(gamma)[None]).view(side, side, 3)
+    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)  # beyond the outline, which its smooth edge touches
+    light = irradiance(torch.from_numpy(normals).view(1, -1, 3), torch.from_numpy(gamma)[None])[0].numpy()
+    light = light.reshape(side, side, 3).clip(0)
+    brightest = float(light[squared < 1].max())
     share = ((1 - np.sqrt(squared)) * radius + 0.5).clip(0, 1)[..., None]  # of each pixel that the sphere covers
-    return (share * light.clamp(0, 1).numpy() * 255 + (1 - share) * _BACKDROP).round().astype(np.uint8)
+    colours = 255 * (light / max(brightest, 1e-6)).clip(0, 1)
+    return (share * colours + (1 - share) * _BACKDROP).round().astype(np.uint8), brightest
 
 
 def label(panel: np.ndarray, lines: Sequence[str], bottom: bool = False) -> np.ndarray:
@@ -182,7 +187,7 @@ class PoseCurves:
         panel.tick_params(labelsize=8)
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(alpha=0.25)
-        panel.legend(loc="upper right", fontsize=8, ncols=3)
+        panel.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize=8, ncols=3, frameon=False, borderpad=0)
         canvas.draw()
         self._background = np.asarray(canvas.buffer_rgba())[..., :3].copy()
         box = panel.get_window_extent()
