@@ -10,20 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from datamodules.clip import Clip, batches, shift_sound, split_frames
-from face.appearance import fit_appearance, texture_per_frame
+from datamodules.clip import Clip, shift_sound, split_frames
 from face.camera import Camera
-from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, SIZE, TEXTURE, TRANSLATION
+from face.coefficients import SIZE
 from face.crop import Crop, crop_around
-from face.identity import IDENTITY_ENCODERS
-from face.landmarks import five_points
+from face.fitting import fill_appearance, geometry_coefficients, identity_features
+from face.identity import load_identity_encoder
 from face.models.morphable_model import MorphableModel
 from face.models.registry import load_face_model, model_version
-from face.reconstructors.closed_form import identity_per_frame
 from face.reconstructors.geometry import Footage, Geometry
 from face.reconstructors.registry import RECONSTRUCTIONS, reconstruction_version
 from face.tracking import track
@@ -36,7 +33,6 @@ logger = logging.getLogger(__name__)
 SHORTEST_SECONDS = 4.0  # ours: with less, 60 % leave hardly a sentence to learn from
 _FORMAT = 3  # of the clip on disk; a change prepares every video again
 _APPEARANCE_FRAMES = 100  # ours: more frames do not change the texture, the light or the albedo
-_BATCH = 50
 
 
 def prepare_video(
@@ -102,7 +98,7 @@ def prepare_video(
             clip, footage = _track(scratch, info, digest, samples, settings, progress)
             file = Path(reconstruction_file) if reconstruction_file else None
             _reconstruct(clip, RECONSTRUCTIONS[reconstruction](footage, model, file), model)
-            clip.identity_features[:] = identity_features(clip, model, identity_encoder, identity_onnx)
+            clip.identity_features[:] = _identity_features(clip, model, identity_encoder, identity_onnx)
         clip.save()
         _publish(scratch, folder)
     finally:
@@ -194,14 +190,10 @@ def _write_pictures(folder: Path, info: VideoInfo, crop: Crop, total: int, train
 
 def _reconstruct(clip: Clip, geometry: Geometry, model: MorphableModel) -> None:
     """Fill the coefficients; what the reconstruction does not say of texture and light comes from the pixels."""
-    chi = clip.coefficients
-    chi[:, IDENTITY], chi[:, EXPRESSION] = geometry.identity, geometry.expression
-    chi[:, ANGLES], chi[:, TRANSLATION] = geometry.angles, geometry.translation
+    clip.coefficients[:] = geometry_coefficients(geometry)
     clip.fit_error[:] = geometry.error
     if geometry.texture is None or geometry.illumination is None:
         _fit_appearance(clip, model, Camera(clip.crop.size))
-    else:
-        chi[:, TEXTURE], chi[:, ILLUMINATION] = geometry.texture, geometry.illumination
 
 
 def _mfcc_per_part(samples: np.ndarray, total: int, training: int) -> np.ndarray:
@@ -214,30 +206,17 @@ def _fit_appearance(clip: Clip, model: MorphableModel, camera: Camera) -> None:
     """One texture and one light per video, from its training frames, into all frames of the coefficients."""
     chosen = np.unique(np.linspace(0, clip.training_frames - 1, _APPEARANCE_FRAMES).round().astype(int))
     chosen = chosen[clip.confidence[chosen] > 0]
-    frames = clip.frames(clip.training)[chosen]
-    appearance = fit_appearance(frames, torch.from_numpy(clip.coefficients[chosen]), model, camera)
-    clip.coefficients[:, TEXTURE] = np.asarray(appearance.texture)
-    clip.coefficients[:, ILLUMINATION] = np.asarray(appearance.illumination)
+    fill_appearance(clip.coefficients, clip.frames(clip.training)[chosen], chosen, model, camera)
 
 
-def identity_features(clip: Clip, model: MorphableModel, encoder: str, onnx: str | None = None) -> np.ndarray:
-    """One feature per true frame (SPEC, identity feature).
-
-    Args:
-        clip: With its pictures on disk, and geometry, texture and light in its coefficients.
-        model: The face model of its coefficients.
-        encoder: Key of `face.identity.IDENTITY_ENCODERS`.
-        onnx: File of the network, for `arcface`.
-
-    Returns:
-        (T, 512) float32 of unit length.
-    """
-    camera = Camera(clip.crop.size)
-    landmarks = clip.crop.to_crop(clip.landmarks)
-    pieces = list(batches(slice(0, len(clip)), _BATCH))
-    if encoder == "arcface":
-        arcface = IDENTITY_ENCODERS[encoder](onnx)
-        return np.concatenate([arcface(clip.frames(piece), five_points(landmarks[piece])[..., :2]) for piece in pieces])
-    alpha = identity_per_frame(landmarks, clip.confidence, model, camera)
-    delta = [texture_per_frame(clip.frames(piece), clip.coefficients[piece], model, camera) for piece in pieces]
-    return IDENTITY_ENCODERS[encoder]()(alpha, np.concatenate(delta))
+def _identity_features(clip: Clip, model: MorphableModel, encoder: str, onnx: str | None) -> np.ndarray:
+    """One feature per true frame, (T, 512)."""
+    return identity_features(
+        clip.frames,
+        clip.crop.to_crop(clip.landmarks),
+        clip.confidence,
+        clip.coefficients,
+        model,
+        Camera(clip.crop.size),
+        load_identity_encoder(encoder, onnx),
+    )

@@ -2,8 +2,12 @@
 
 The paper's are ArcFace's, computed here from the user's ONNX file. Without one, they come from the face model: what
 tells two people apart in shape and texture.
+
+    python -m face.identity FOLDER                                  # equal error rate on clips (`face.verification`)
+    python -m face.identity FOLDER --encoder arcface --onnx FILE    # the same, of a network of yours
 """
 
+import sys
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -92,7 +96,9 @@ class ArcFaceEncoder:
 
     def __init__(self, path: str | Path) -> None:
         if not Path(path).is_file():
-            raise InputError(f"{path}: no such file; set face.identity_onnx to an ArcFace network in ONNX format")
+            raise InputError(
+                f"{path}: no such file; give an ArcFace network in ONNX format (face.identity_onnx, --onnx)"
+            )
         self.path = Path(path)
         self.sha256 = sha256(path)
         options = onnxruntime.SessionOptions()
@@ -107,7 +113,7 @@ class ArcFaceEncoder:
         if len(given) != 2 or given[0][1:] != expected or given[1][1:] != [FEATURE_SIZE]:
             raise InputError(
                 f"{path}: expected one input (N, 3, 112, 112) and one output (N, 512), found shapes {given}; "
-                "set face.identity_onnx to a network with ArcFace's signature"
+                "give a network with ArcFace's signature (face.identity_onnx, --onnx)"
             )
         self._input = inputs[0].name
         batch = inputs[0].shape[0]  # a name or nothing where any number will do; some exports fix it at 1
@@ -197,3 +203,30 @@ IDENTITY_ENCODERS: dict[str, Any] = {  # their keywords differ as their sources 
     "coefficients": CoefficientEncoder,
     "arcface": ArcFaceEncoder,
 }
+
+
+def load_identity_encoder(name: str, onnx: str | Path | None = None) -> CoefficientEncoder | ArcFaceEncoder:
+    """Make an encoder by its name in `IDENTITY_ENCODERS`.
+
+    Args:
+        name: `coefficients` or `arcface`.
+        onnx: File of the network, for `arcface`.
+
+    Raises:
+        InputError: no encoder of that name, or no network where one is needed.
+    """
+    if name not in IDENTITY_ENCODERS:
+        known = ", ".join(sorted(IDENTITY_ENCODERS))
+        raise InputError(f"identity encoder {name!r} is unknown; known encoders: {known}")
+    if name != "arcface":
+        return CoefficientEncoder()
+    if onnx is None:
+        raise InputError("the identity encoder arcface needs a network in ONNX format (face.identity_onnx, --onnx)")
+    return ArcFaceEncoder(onnx)
+
+
+if __name__ == "__main__":
+    # imported here, and from there back: the classes of a module that runs as a program are others than its own
+    from face.verification import main
+
+    sys.exit(main())

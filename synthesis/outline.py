@@ -1,7 +1,7 @@
 """The frame behind the face, bent so that its jaw lies behind the new jaw.
 
-The frame was filmed with a mouth of its own. Where the new jaw is higher than the filmed one, the filmed chin would show
-below it, a double chin; so the neighbourhood of the outline moves with the outline, and the neck stretches.
+The frame was filmed with a mouth of its own. Where the new jaw is higher than the filmed one, the filmed chin would
+show below it, a double chin; so the neighbourhood of the outline moves with the outline, and the neck stretches.
 """
 
 import numpy as np

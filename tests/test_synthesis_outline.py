@@ -7,7 +7,8 @@ from scipy import ndimage
 
 from face.coefficients import EXPRESSION, IDENTITY
 from face.landmarks import CHIN
-from face.morphable_model import load_face_model, mouth_opening_map
+from face.models.morphable_model import mouth_opening_map
+from face.models.registry import load_face_model
 from face.rendering import Renderer, pose_face
 from synthesis.outline import OutlineFollower
 
