@@ -13,7 +13,8 @@ from face.camera import Camera, pose_vertices
 from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, TRANSLATION
 from face.illumination import irradiance
 from face.morphable_model import MorphableModel
-from face.rasterizer import RASTERIZERS, Fragments, Rasterizer, Surfaces
+from face.rasterizers import RASTERIZERS
+from face.rasterizers.fragments import Fragments, Rasterizer, Surfaces
 from media.errors import InputError
 
 _SKIN, _MOUTH = 0, 1

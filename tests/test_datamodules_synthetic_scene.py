@@ -13,7 +13,7 @@ from face.camera import Camera, pose_vertices
 from face.illumination import irradiance
 from face.landmarks import CHIN, INNER_LIPS, mouth_opening
 from face.morphable_model import MorphableModel, load_face_model
-from face.rasterizer import NumbaRasterizer
+from face.rasterizers.numba_backend import NumbaRasterizer
 
 SIZE = 256
 

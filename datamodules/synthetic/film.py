@@ -24,7 +24,7 @@ from face.camera import Camera
 from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, SIZE, TEXTURE, TRANSLATION
 from face.landmarks import INNER_LIP
 from face.morphable_model import MorphableModel, load_face_model
-from face.rasterizer import NumbaRasterizer
+from face.rasterizers.numba_backend import NumbaRasterizer
 from media.errors import InputError
 from media.video import FPS
 from media.video_writer import VideoWriter

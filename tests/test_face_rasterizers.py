@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from face.camera import Camera
-from face.rasterizer import RASTERIZERS, SAMPLES, Fragments, NumbaRasterizer, Surfaces
+from face.rasterizers import RASTERIZERS
+from face.rasterizers.fragments import SAMPLES, Fragments, Surfaces
+from face.rasterizers.numba_backend import NumbaRasterizer
 from media.errors import InputError
 from tests.sphere_face import SphereFace
 
