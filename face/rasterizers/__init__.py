@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from face.rasterizers.fragments import Rasterizer
+from face.rasterizers.interface import Rasterizer
 from face.rasterizers.numba_backend import NumbaRasterizer
 from face.rasterizers.pytorch3d_backend import PyTorch3DRasterizer
 

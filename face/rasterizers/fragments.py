@@ -1,4 +1,4 @@
-"""Which triangle each pixel sees: the part of rendering that is not arithmetic on tensors.
+"""What a rasteriser is given and what it returns.
 
 A rasteriser takes projected vertices (`face.camera.Camera.project`) and returns `Fragments`. Triangles are
 one-sided: front is counter-clockwise with y up, so that edge 1 x edge 2 points out of the surface. There is no near or
@@ -7,7 +7,6 @@ far clipping (the original renderer's far plane cut the ear side away, facts 1.8
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -33,6 +32,20 @@ class Fragments:
 
 
 @dataclass(frozen=True)
+class Layers:
+    """Surfaces drawn with smooth outlines, without background.
+
+    Attributes:
+        image: (B, 3, H, W) colour of the first kind of surface, not multiplied by its share; 0 where there is none.
+        share: (B, K, H, W) share of each pixel that shows each kind, 0 to 1; what their sum lacks of 1 is background.
+            The first kind has none in pixels whose centre it misses and whose neighbours' centres it misses too.
+    """
+
+    image: torch.Tensor
+    share: torch.Tensor
+
+
+@dataclass(frozen=True)
 class Surfaces:
     """Triangles of several kinds, such as skin and mouth.
 
@@ -47,6 +60,16 @@ class Surfaces:
     kinds: int
 
     @cached_property
+    def corners(self) -> np.ndarray:
+        """(F, 3) int32 `triangles` in the form of the CPU's loops."""
+        return np.ascontiguousarray(self.triangles.cpu().numpy(), np.int32)
+
+    @cached_property
+    def kind_numbers(self) -> np.ndarray:
+        """(F,) uint8 `labels` in the form of the CPU's loops."""
+        return np.ascontiguousarray(self.labels.cpu().numpy(), np.uint8)
+
+    @cached_property
     def contour(self) -> np.ndarray:
         """(E, 2) int64 edges at which a kind of surface ends."""
         edges = [np.zeros((0, 2), np.int64)]
@@ -58,34 +81,3 @@ class Surfaces:
             distinct, count = np.unique(sides, axis=0, return_counts=True)
             edges.append(distinct[count == 1])
         return np.concatenate(edges)
-
-
-class Rasterizer(Protocol):
-    """The interface of every backend."""
-
-    def __call__(self, projected: torch.Tensor, triangles: torch.Tensor, size: int) -> Fragments:
-        """Rasterise a batch of meshes that share their triangles.
-
-        Args:
-            projected: (B, V, 3) x, y in pixels of the image, depth in decimetres.
-            triangles: (F, 3) integer vertex indices, front faces counter-clockwise (y up).
-            size: Side of the image in pixels.
-
-        Returns:
-            Fragments on the device of `projected`. A pixel on an edge belongs to both neighbours (no cracks);
-            of two triangles at the same depth the first is kept.
-        """
-        ...
-
-    def coverage(self, projected: torch.Tensor, surfaces: Surfaces, fragments: Fragments) -> torch.Tensor:
-        """Share of every pixel that shows each kind of surface, counted at its `SAMPLES`.
-
-        Args:
-            projected: (B, V, 3) as above.
-            surfaces: The triangles and their kinds.
-            fragments: What this rasteriser returned for the same vertices and triangles.
-
-        Returns:
-            (B, K, H, W) float32 in [0, 1]; what their sum lacks of 1 is background.
-        """
-        ...

@@ -1,72 +1,51 @@
 """The rasteriser of the CPU: loops compiled by numba, frames shared among threads."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import torch
 
-from face.rasterizers.fragments import SAMPLES, Fragments, Surfaces
-from face.rasterizers.z_buffer import count_samples, find_mixed, z_buffer
+from face.rasterizers.fragments import SAMPLES, Fragments, Layers, Surfaces
+from face.rasterizers.interface import Rasterizer
+from face.rasterizers.z_buffer import cover_frames, draw_frames, rasterize_frames
+from face.threads import share_frames
+
+_SAMPLES = np.array(SAMPLES)
 
 
-class NumbaRasterizer:
+class NumbaRasterizer(Rasterizer):
     """Z-buffer on the CPU; frames are shared among as many threads as torch may use."""
 
     def __call__(self, projected: torch.Tensor, triangles: torch.Tensor, size: int) -> Fragments:
         """See `Rasterizer`."""
         batch = projected.shape[0]
-        vertices = projected.detach().to("cpu", torch.float32).contiguous().numpy()
-        faces = triangles.detach().to("cpu", torch.int64).contiguous().numpy()
+        vertices, faces = _array(projected, np.float32), _array(triangles, np.int32)
         triangle = torch.full((batch, size, size), -1, dtype=torch.int64)
         barycentric = torch.zeros(batch, size, size, 3)
         depth = torch.full((batch, size, size), torch.inf)
-        views, centre = (triangle.numpy(), barycentric.numpy(), depth.numpy()), np.zeros((1, 2))
-        everywhere = np.empty((0, 0), np.bool_)
-
-        def rasterize(frames: Sequence[int]) -> None:
-            for frame in frames:
-                one = slice(frame, frame + 1)  # keeps the axis of samples, here one per pixel
-                z_buffer(vertices[frame], faces, centre, everywhere, *(view[one] for view in views))
-
-        _share(rasterize, batch)
+        views = triangle.numpy(), barycentric.numpy(), depth.numpy()
+        share_frames(lambda first, step: rasterize_frames(vertices, faces, first, step, *views), batch)
         device = projected.device
         return Fragments(triangle.to(device), barycentric.to(device), depth.to(device))
 
     def coverage(self, projected: torch.Tensor, surfaces: Surfaces, fragments: Fragments) -> torch.Tensor:
         """See `Rasterizer`."""
-        vertices = projected.detach().to("cpu", torch.float32).contiguous().numpy()
-        faces = surfaces.triangles.detach().to("cpu", torch.int64).contiguous().numpy()
-        kind = surfaces.labels.detach().to("cpu", torch.int64).contiguous().numpy()
-        seen = fragments.triangle.cpu().numpy()
-        batch, height, width = seen.shape
-        share = torch.zeros(batch, surfaces.kinds, height, width)
-        view, samples, contour = share.numpy(), np.array(SAMPLES), surfaces.contour
-
-        def cover(frames: Sequence[int]) -> None:
-            # One set of buffers per thread: fresh memory for every frame would cost as much as drawing.
-            mixed = np.empty((height, width), np.bool_)
-            triangle = np.empty((len(samples), height, width), np.int32)
-            depth = np.empty((len(samples), height, width), np.float32)
-            no_weights = np.empty((0, 0, 0, 3), np.float32)
-            for frame in frames:
-                find_mixed(seen[frame], kind, vertices[frame], contour, mixed)
-                triangle.fill(-1)
-                depth.fill(np.inf)
-                z_buffer(vertices[frame], faces, samples, mixed, triangle, no_weights, depth)
-                count_samples(seen[frame], triangle, kind, mixed, view[frame])
-
-        _share(cover, batch)
+        vertices, seen = _array(projected, np.float32), _array(fragments.triangle, np.int64)
+        share = torch.empty(len(seen), surfaces.kinds, *seen.shape[1:])
+        mesh, view = (surfaces.corners, surfaces.kind_numbers, surfaces.contour, _SAMPLES), share.numpy()
+        share_frames(lambda first, step: cover_frames(vertices, seen, *mesh, first, step, view), len(seen))
         return share.to(projected.device)
 
+    def draw(self, projected: torch.Tensor, colours: torch.Tensor, surfaces: Surfaces, size: int) -> Layers:
+        """See `Rasterizer`; without gradients in one pass of float32, with them by its steps."""
+        if torch.is_grad_enabled() and (projected.requires_grad or colours.requires_grad):
+            return super().draw(projected, colours, surfaces, size)
+        batch = len(projected)
+        vertices, paint = _array(projected, np.float32), _array(colours, np.float32)
+        image, share = torch.empty(batch, 3, size, size), torch.empty(batch, surfaces.kinds, size, size)
+        mesh = surfaces.corners, surfaces.kind_numbers, surfaces.contour, _SAMPLES
+        views = image.numpy().reshape(batch, 3, -1), share.numpy()
+        share_frames(lambda first, step: draw_frames(vertices, paint, *mesh, first, step, *views), batch)
+        return Layers(image.to(colours), share.to(colours))
 
-def _share(work: Callable[[Sequence[int]], None], batch: int) -> None:
-    """Deals the frames of a batch to as many threads as torch may use."""
-    # Threads of our own and kernels that release the GIL, not numba's parallel loops: those abort the process
-    # when it was forked (data loading workers) or when two threads render at once.
-    workers = min(torch.get_num_threads(), batch)
-    if workers <= 1:
-        work(range(batch))
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(work, [range(first, batch, workers) for first in range(workers)]))
+
+def _array(tensor: torch.Tensor, dtype: type[np.number]) -> np.ndarray:
+    return np.ascontiguousarray(tensor.detach().cpu().numpy(), dtype)

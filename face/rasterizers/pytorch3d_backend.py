@@ -6,10 +6,11 @@ import torch
 from torch.nn.functional import one_hot
 
 from face.rasterizers.fragments import SAMPLES, Fragments, Surfaces
+from face.rasterizers.interface import Rasterizer
 from media.errors import InputError
 
 
-class PyTorch3DRasterizer:
+class PyTorch3DRasterizer(Rasterizer):
     """PyTorch3D's `rasterize_meshes`: for GPUs; on a CPU it takes seconds a frame."""
 
     def __init__(self) -> None:
