@@ -3,9 +3,10 @@
 import numpy as np
 import torch
 
+from face.rasterizers.coverage import cover_frames
 from face.rasterizers.fragments import SAMPLES, Fragments, Layers, Surfaces
 from face.rasterizers.interface import Rasterizer
-from face.rasterizers.z_buffer import cover_frames, draw_frames, rasterize_frames
+from face.rasterizers.z_buffer import draw_frames, rasterize_frames
 from face.threads import share_frames
 
 _SAMPLES = np.array(SAMPLES)
@@ -28,11 +29,11 @@ class NumbaRasterizer(Rasterizer):
 
     def coverage(self, projected: torch.Tensor, surfaces: Surfaces, fragments: Fragments) -> torch.Tensor:
         """See `Rasterizer`."""
-        vertices, seen = _array(projected, np.float32), _array(fragments.triangle, np.int64)
-        share = torch.empty(len(seen), surfaces.kinds, *seen.shape[1:])
-        mesh, view = (surfaces.corners, surfaces.kind_numbers, surfaces.contour, _SAMPLES), share.numpy()
-        share_frames(lambda first, step: cover_frames(vertices, seen, *mesh, first, step, view), len(seen))
-        return share.to(projected.device)
+        seen = _array(fragments.triangle, np.int64)
+        # Index -1, nothing, takes the 0 at the end.
+        kind = np.append(surfaces.kind_numbers + np.uint8(1), np.uint8(0))[seen]
+        no_image = np.empty((0, 3, *kind.shape[1:]), np.float32)
+        return _cover(_array(projected, np.float32), kind, surfaces, no_image).to(projected.device)
 
     def draw(self, projected: torch.Tensor, colours: torch.Tensor, surfaces: Surfaces, size: int) -> Layers:
         """See `Rasterizer`; without gradients in one pass of float32, with them by its steps."""
@@ -40,11 +41,19 @@ class NumbaRasterizer(Rasterizer):
             return super().draw(projected, colours, surfaces, size)
         batch = len(projected)
         vertices, paint = _array(projected, np.float32), _array(colours, np.float32)
-        image, share = torch.empty(batch, 3, size, size), torch.empty(batch, surfaces.kinds, size, size)
-        mesh = surfaces.corners, surfaces.kind_numbers, surfaces.contour, _SAMPLES
-        views = image.numpy().reshape(batch, 3, -1), share.numpy()
-        share_frames(lambda first, step: draw_frames(vertices, paint, *mesh, first, step, *views), batch)
+        image, kind = torch.empty(batch, 3, size, size), np.empty((batch, size, size), np.uint8)
+        mesh, view = (surfaces.corners, surfaces.kind_numbers), image.numpy()
+        share_frames(lambda first, step: draw_frames(vertices, paint, *mesh, first, step, view, kind), batch)
+        share = _cover(vertices, kind, surfaces, view)
         return Layers(image.to(colours), share.to(colours))
+
+
+def _cover(vertices: np.ndarray, kind: np.ndarray, surfaces: Surfaces, image: np.ndarray) -> torch.Tensor:
+    """Shares (B, K, H, W) of kinds; fills the rim of the first in `image`, if it has frames."""
+    share = torch.empty(len(kind), surfaces.kinds, *kind.shape[1:])
+    mesh, view = (surfaces.corners, surfaces.kind_numbers, surfaces.contour, _SAMPLES), share.numpy()
+    share_frames(lambda first, step: cover_frames(vertices, kind, *mesh, first, step, image, view), len(kind))
+    return share
 
 
 def _array(tensor: torch.Tensor, dtype: type[np.number]) -> np.ndarray:
