@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 
 from face.camera import Camera, pose_vertices
-from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, TRANSLATION
-from face.illumination import irradiance
+from face.coefficients import ANGLES, EXPRESSION, IDENTITY, TRANSLATION
+from face.lit_vertices import light_face
 from face.morphable_model import MorphableModel
 from face.rasterizers import RASTERIZERS
 from face.rasterizers.fragments import Fragments, Surfaces
@@ -96,9 +96,11 @@ class Renderer:
         labels[: len(model.triangles)] = _SKIN
         self._surfaces = Surfaces(triangles, labels, kinds=2)
 
-    @torch.no_grad()
     def render(self, chi: torch.Tensor, albedo: torch.Tensor) -> Rendering:
         """Draw a batch of frames.
+
+        Where `chi` or `albedo` asks for gradients, the image has them at fixed visibility (see `Rasterizer.draw`);
+        the mask and the mouth have none.
 
         Args:
             chi: (B, 257) coefficients.
@@ -107,9 +109,8 @@ class Renderer:
         Returns:
             The rendering, on the device of `chi`.
         """
-        face = pose_face(self.model, self.camera, chi)
-        colours = (albedo * irradiance(face.normals, chi[:, ILLUMINATION])).clamp(0, 1)
-        layers = self.rasterizer.draw(face.projected, colours, self._surfaces, self.size)
+        projected, colours = light_face(self.model, self.camera, chi, albedo)
+        layers = self.rasterizer.draw(projected, colours, self._surfaces, self.size)
         return Rendering(layers.image, layers.share[:, _SKIN, None], layers.share[:, _MOUTH, None])
 
     def rasterize(self, face: PosedFace) -> Fragments:
