@@ -11,7 +11,7 @@ import numpy as np
 
 _compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
 
-_TILE = 3  # mixed pixels are looked up by tiles of 2**3 pixels first
+_TILE = 2  # mixed pixels are looked up by tiles of 2**2 pixels first
 
 
 class Mixed(NamedTuple):
@@ -22,7 +22,7 @@ class Mixed(NamedTuple):
         slot: (H, W) int32, the number of each; undefined elsewhere.
         row: (H * W,) int32, their rows by number.
         column: (H * W,) int32, their columns by number.
-        tile: (H / 8, W / 8) uint8, 1 where a tile has one.
+        tile: (H / 4, W / 4) uint8, 1 where a tile has one.
         nearest: (V, 2) int32, column and row of the tile that each vertex is in, or the nearest of the image.
     """
 
@@ -72,9 +72,9 @@ def cover_frames(
     )
     for frame in range(begin, vertices.shape[0], step):
         for label in range(share.shape[1]):
-            for row in range(height):
-                for column in range(width):
-                    share[frame, label, row, column] = kind[frame, row, column] == label + 1
+            seen, wanted, part = kind[frame].reshape(-1), np.uint8(label + 1), share[frame, label].reshape(-1)
+            for pixel in range(seen.size):
+                part[pixel] = np.float32(1) if seen[pixel] == wanted else np.float32(0)
         number = _find_mixed(vertices[frame], kind[frame], contour, mixed)
         _locate(vertices[frame], mixed)
         _count(vertices[frame], faces, labels, samples, number, mixed, share[frame])

@@ -209,17 +209,34 @@ def draw_frames(
         start = 0
         while start < faces.shape[0]:
             start, pairs = _find(points, faces, start, work)
-            for pair in range(pairs):
-                face, pixel = work.face[pair], work.pixel[pair]
-                row, column = _row(pixel), _column(pixel)
-                a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-                wa, wb, wc, distance = _meet(points, work.inverse, a, b, c, column + 0.5, row + 0.5)
-                if distance < work.depth[row, column]:
-                    work.depth[row, column] = distance
-                    kind[frame, row, column] = labels[face] + 1
-                    if labels[face] > 0:
-                        wa = wb = wc = np.float32(0)
-                    for colour in range(3):
-                        picture[colour, row, column] = (
-                            wa * paint[a, colour] + wb * paint[b, colour] + wc * paint[c, colour]
-                        )
+            _paint(points, paint, faces, labels, pairs, work, picture.reshape(3, -1), kind[frame].reshape(-1))
+
+
+@_compiled
+def _paint(
+    vertices: np.ndarray,
+    colours: np.ndarray,
+    faces: np.ndarray,
+    labels: np.ndarray,
+    pairs: int,
+    work: Work,
+    image: np.ndarray,
+    kind: np.ndarray,
+) -> None:
+    """Draws the pairs listed on `image` (3, H * W) and `kind` (H * W,)."""
+    depth, inverse, width = work.depth.reshape(-1), work.inverse, work.depth.shape[1]
+    for pair in range(pairs):
+        face, packed = work.face[pair], work.pixel[pair]
+        row, column = _row(packed), _column(packed)
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        wa, wb, wc, distance = _meet(vertices, inverse, a, b, c, column + 0.5, row + 0.5)
+        pixel = np.uint64(row * width + column)
+        if distance < depth[pixel]:
+            depth[pixel] = distance
+            kind[pixel] = labels[face] + 1
+            if labels[face] == 0:
+                image[0, pixel] = wa * colours[a, 0] + wb * colours[b, 0] + wc * colours[c, 0]
+                image[1, pixel] = wa * colours[a, 1] + wb * colours[b, 1] + wc * colours[c, 1]
+                image[2, pixel] = wa * colours[a, 2] + wb * colours[b, 2] + wc * colours[c, 2]
+            else:
+                image[0, pixel] = image[1, pixel] = image[2, pixel] = 0
