@@ -19,7 +19,7 @@ from face.assets import tracker_assets
 from face.camera import CAMERA_DISTANCE, Camera
 from face.crop import Crop, crop_around
 from face.models.registry import load_face_model
-from face.rasterizer import RASTERIZERS
+from face.rasterizers import RASTERIZERS
 from face.tracking import track
 from media.errors import InputError
 from media.video import VideoInfo, probe, sha256, stream_frames

@@ -57,6 +57,34 @@ def irradiance(normals: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
     return sh_basis(normals) @ _with_offset(gamma).mT
 
 
+def irradiance_forms(gamma: torch.Tensor) -> torch.Tensor:
+    """The irradiance as a quadratic form of the normal (x, y, z): ten numbers per colour and no basis to evaluate.
+
+    Args:
+        gamma: (B, 27) illumination.
+
+    Returns:
+        (B, 3, 10) factors of x², y², z², xy, yz, xz, x, y, z and 1. Source: Ramamoorthi and Hanrahan 2001, 3.2.
+    """
+    bands = _with_offset(gamma).unbind(-1)
+    vertical, level = _BAND2 / (2 * math.sqrt(3)) * bands[6], _BAND2 / 2 * bands[8]
+    return torch.stack(
+        [
+            level,
+            -level,
+            3 * vertical,
+            _BAND2 * bands[4],
+            -_BAND2 * bands[5],
+            -_BAND2 * bands[7],
+            -_BAND1 * bands[3],
+            -_BAND1 * bands[1],
+            _BAND1 * bands[2],
+            _BAND0 * bands[0] - vertical,
+        ],
+        -1,
+    )
+
+
 def robust_weights(residuals: torch.Tensor) -> torch.Tensor:
     """Cauchy weights: near 1 for the bulk, falling with the square of the distance for hair, glasses, highlights.
 

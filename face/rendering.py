@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import torch
 
 from face.camera import Camera, pose_vertices
-from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, TRANSLATION
-from face.illumination import irradiance
+from face.coefficients import ANGLES, EXPRESSION, IDENTITY, TRANSLATION
+from face.lit_vertices import light_face
 from face.models.morphable_model import MorphableModel
-from face.rasterizer import RASTERIZERS, Fragments, Rasterizer, Surfaces
+from face.rasterizers import RASTERIZERS
+from face.rasterizers.fragments import Fragments, Surfaces
+from face.rasterizers.interface import Rasterizer
 from media.errors import InputError
 
 _SKIN, _MOUTH = 0, 1
@@ -94,9 +96,11 @@ class Renderer:
         labels[: len(model.triangles)] = _SKIN
         self._surfaces = Surfaces(triangles, labels, kinds=2)
 
-    @torch.no_grad()
     def render(self, chi: torch.Tensor, albedo: torch.Tensor) -> Rendering:
         """Draw a batch of frames.
+
+        Where `chi` or `albedo` asks for gradients, the image has them at fixed visibility (see `Rasterizer.draw`);
+        the mask and the mouth have none.
 
         Args:
             chi: (B, 257) coefficients.
@@ -105,14 +109,9 @@ class Renderer:
         Returns:
             The rendering, on the device of `chi`.
         """
-        face = pose_face(self.model, self.camera, chi)
-        colours = (albedo * irradiance(face.normals, chi[:, ILLUMINATION])).clamp(0, 1)
-        fragments = self.rasterize(face)
-        share = self.rasterizer.coverage(face.projected, self._surfaces, fragments)
-        image, drawn = interpolate(colours, fragments, self.model.triangles)
-        mask, mouth = share[:, _SKIN, None], share[:, _MOUTH, None]
-        known = _fill_rim(image, drawn, mask[:, 0] > 0)
-        return Rendering(image.permute(0, 3, 1, 2), mask * known[:, None], mouth)
+        projected, colours = light_face(self.model, self.camera, chi, albedo)
+        layers = self.rasterizer.draw(projected, colours, self._surfaces, self.size)
+        return Rendering(layers.image, layers.share[:, _SKIN, None], layers.share[:, _MOUTH, None])
 
     def rasterize(self, face: PosedFace) -> Fragments:
         """What the centre of each pixel sees; triangle numbers past the model's own are the mouth.
@@ -138,58 +137,3 @@ def compose(rendering: Rendering, background: torch.Tensor) -> torch.Tensor:
     """
     free = (1 - rendering.mask - rendering.mouth).clamp_min(0)
     return rendering.image * rendering.mask + background * free
-
-
-def interpolate(
-    attributes: torch.Tensor, fragments: Fragments, triangles: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attributes of vertices at the pixels that see one of `triangles`.
-
-    Args:
-        attributes: (B, V, C).
-        fragments: What pixels see, (B, H, W); higher triangle numbers than there are `triangles` are left out.
-        triangles: (F, 3).
-
-    Returns:
-        (B, H, W, C) interpolated attributes, 0 elsewhere, and (B, H, W) bool where they are known.
-    """
-    count, channels = attributes.shape[1:]
-    drawn = (fragments.triangle >= 0) & (fragments.triangle < len(triangles))
-    # Only the third of the picture that shows skin is worked on, with index_select: plain indexing takes twice as long.
-    pixels = drawn.flatten().nonzero()[:, 0]
-    frame = torch.div(pixels, drawn[0].numel(), rounding_mode="floor")
-    seen = fragments.triangle.flatten().index_select(0, pixels)
-    corners = triangles.index_select(0, seen) + frame[:, None] * count  # (N, 3)
-    weights = fragments.barycentric.reshape(-1, 3).index_select(0, pixels)
-    flat = attributes.reshape(-1, channels)
-    values = flat.index_select(0, corners.flatten()).view(-1, 3, channels)
-    image = attributes.new_zeros(drawn.numel(), channels)
-    first, second, third = (weights[:, corner, None] * values[:, corner] for corner in range(3))
-    image.index_copy_(0, pixels, first + second + third)
-    return image.view(*drawn.shape, channels), drawn
-
-
-def _fill_rim(image: torch.Tensor, known: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """Gives outline pixels whose centre misses the skin the mean colour of their neighbours, in place.
-
-    Args:
-        image: (B, H, W, 3) colours, changed.
-        known: (B, H, W) where they are known.
-        wanted: (B, H, W) where they are wanted.
-
-    Returns:
-        (B, H, W) where they are wanted and known now.
-    """
-    height, width = known.shape[1:]
-    frame, row, column = (wanted & ~known).nonzero().unbind(1)
-    total, count = image.new_zeros(len(frame), 3), image.new_zeros(len(frame), 1)
-    for down in (-1, 0, 1):
-        for right in (-1, 0, 1):
-            near = frame, (row + down).clamp(0, height - 1), (column + right).clamp(0, width - 1)
-            there = known[near][:, None].to(image.dtype)
-            total += image[near] * there
-            count += there
-    image[frame, row, column] = total / count.clamp_min(1)
-    filled = known & wanted
-    filled[frame, row, column] = count[:, 0] > 0
-    return filled

@@ -14,7 +14,7 @@ from face.illumination import irradiance
 from face.landmarks import CHIN, INNER_LIPS, mouth_opening
 from face.models.morphable_model import MorphableModel
 from face.models.registry import load_face_model
-from face.rasterizer import NumbaRasterizer
+from face.rasterizers.numba_backend import NumbaRasterizer
 
 SIZE = 256
 

@@ -294,7 +294,7 @@ def test_settings_of_a_module_are_its_keywords(group, module, name, from_data):
     [
         ("face.model", "face.models.registry", "FACE_MODELS"),
         ("face.reconstruction", "face.reconstructors.registry", "RECONSTRUCTIONS"),
-        ("face.rasterizer", "face.rasterizer", "RASTERIZERS"),
+        ("face.rasterizer", "face.rasterizers", "RASTERIZERS"),
         ("face.albedo", "face.albedo", "ALBEDOS"),
         ("face.identity_encoder", "face.identity", "IDENTITY_ENCODERS"),
         ("audio2pose.encoder", "lightning_modules.networks.audio_encoder", "AUDIO_ENCODERS"),

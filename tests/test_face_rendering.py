@@ -1,5 +1,6 @@
 import math
-import time
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -139,16 +140,46 @@ def test_unknown_rasterizer():
         Renderer(SphereFace(), "numbr")
 
 
-def test_speed():
-    renderer, chi = Renderer(SphereFace()), coefficients(8)
-    times = []
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        for _ in range(5):
-            start = time.process_time()
-            renderer.render(chi, renderer.model.mean_texture)
-            times.append((time.process_time() - start) / 8)
-    finally:
-        torch.set_num_threads(threads)
-    assert min(times) < 0.03  # 4 to 8 ms a frame were seen on one core; the rest is room for a busy machine
+def test_two_threads_and_a_forked_process_draw_the_same(renderer):
+    chi = 0.1 * torch.randn(6, SIZE, generator=torch.Generator().manual_seed(4))
+    alone = renderer.render(chi, renderer.model.mean_texture)
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: renderer.render(chi, renderer.model.mean_texture), range(8)))
+    for one in both:
+        assert torch.equal(one.image, alone.image)
+        assert torch.equal(one.mask, alone.mask)
+    context = multiprocessing.get_context("fork")  # as data loading workers start
+    queue = context.SimpleQueue()
+
+    def draw() -> None:
+        torch.set_num_threads(2)
+        queue.put(renderer.render(chi, renderer.model.mean_texture).image.numpy().sum(dtype=np.float64))
+
+    process = context.Process(target=draw)
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    assert queue.get() == alone.image.numpy().sum(dtype=np.float64)
+
+
+def test_gradients_of_coefficients_and_albedo_at_fixed_visibility():
+    """Only the image has them, so only pixels whose triangle stays the same are compared with finite differences."""
+    model = SphereFace(16, 32).double()
+    renderer = Renderer(model, size=24)
+    chi = 0.05 * torch.randn(1, SIZE, generator=torch.Generator().manual_seed(8)).double()
+    albedo = 0.3 + 0.3 * torch.rand(len(model.mean_shape), 3, generator=torch.Generator().manual_seed(9)).double()
+    moving = torch.cat([torch.arange(80, 81), torch.arange(224, SIZE)])
+
+    def image(numbers: torch.Tensor, paint: torch.Tensor) -> torch.Tensor:
+        return renderer.render(chi.index_copy(1, moving, numbers), paint).image[..., 8:16, 6:18]
+
+    inputs = chi[:, moving].requires_grad_(), albedo.requires_grad_()
+    assert torch.autograd.gradcheck(image, inputs, eps=1e-6, atol=1e-6, fast_mode=True)
+    assert image(*inputs).sum() > 1
+
+
+def test_without_gradients_nothing_asks_for_them(renderer):
+    chi = coefficients().requires_grad_()
+    assert renderer.render(chi, renderer.model.mean_texture).image.requires_grad
+    with torch.no_grad():
+        assert not renderer.render(chi, renderer.model.mean_texture).image.requires_grad

@@ -25,7 +25,7 @@ from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, SIZE, 
 from face.landmarks import INNER_LIP
 from face.models.morphable_model import MorphableModel
 from face.models.registry import load_face_model
-from face.rasterizer import NumbaRasterizer
+from face.rasterizers.numba_backend import NumbaRasterizer
 from media.errors import InputError
 from media.video import FPS
 from media.video_writer import VideoWriter

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from datamodules.synthetic.lighting import Light
-from face.rasterizer import Fragments
+from face.rasterizers.fragments import Fragments
 
 SAMPLES = 2  # per pixel side
 _VALUES = 11  # normal 3, texture place 2, tint 3, tangent 3

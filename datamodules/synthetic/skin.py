@@ -12,7 +12,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from datamodules.synthetic.surfaces import smoothstep
 from face.landmarks import INNER_LIPS, LEFT_BROW, LEFT_EYE, OUTER_LIPS, RIGHT_BROW, RIGHT_EYE
-from face.rasterizer import NumbaRasterizer
+from face.rasterizers.numba_backend import NumbaRasterizer
 
 SKIN_SIZE = 1024  # pixels
 _SKIN_SPAN = 1.80  # decimetres of the frontal view of the mean face that the skin texture shows

@@ -5,7 +5,10 @@ import pytest
 import torch
 
 from face.camera import Camera
-from face.rasterizer import RASTERIZERS, SAMPLES, Fragments, NumbaRasterizer, Surfaces
+from face.rasterizers import RASTERIZERS
+from face.rasterizers.fragments import SAMPLES, Fragments, Surfaces
+from face.rasterizers.interface import Rasterizer
+from face.rasterizers.numba_backend import NumbaRasterizer
 from media.errors import InputError
 from tests.sphere_face import SphereFace
 
@@ -176,6 +179,77 @@ def test_contour_is_where_a_kind_ends():
     edges = {tuple(edge) for edge in surfaces.contour.tolist()}
     around = {(0, 1), (1, 2), (2, 3), (4, 5), (5, 6), (6, 7), (0, 4), (3, 7)}
     assert edges == around | {(1, 5), (2, 6)}
+
+
+@pytest.mark.parametrize("seed", [5, 6])
+def test_picture_equals_the_naive_loop(seed):
+    projected, triangles = scene(seed)
+    labels = (torch.arange(len(triangles)) >= 15).long()
+    colours = torch.rand(1, projected.shape[1], 3, generator=torch.Generator().manual_seed(seed))
+    layers = NumbaRasterizer().draw(projected, colours, Surfaces(triangles, labels, 2), 24)
+    triangle, barycentric, _ = naive(projected[0].numpy(), triangles.numpy(), 24)
+    first = (triangle >= 0) & (triangle < 15)
+    corners = colours[0].numpy()[triangles.numpy()[triangle]]  # (24, 24, 3 corners, 3)
+    expected = np.einsum("hwk,hwkc->hwc", barycentric, corners)
+    found = layers.image[0].permute(1, 2, 0).numpy()
+    assert first.sum() > 50
+    np.testing.assert_allclose(found[first], expected[first], atol=1e-5)
+    # Where samples see the first kind but the centre does not: the mean of the neighbours that it does see.
+    padded, around = np.pad(first, 1, "edge"), np.pad(expected * first[..., None], ((1, 1), (1, 1), (0, 0)), "edge")
+    rim = 0
+    for row, column in zip(*np.nonzero(~first), strict=True):
+        known = padded[row : row + 3, column : column + 3]
+        total = around[row : row + 3, column : column + 3].sum((0, 1))
+        if layers.share[0, 0, row, column] > 0:
+            np.testing.assert_allclose(found[row, column], total / known.sum(), atol=1e-5)
+            rim += 1
+    assert rim > 10
+
+
+def test_picture_equals_the_steps_in_tensors():
+    """The pass of the CPU's loops and the steps every backend inherits, on a closed surface with two kinds."""
+    model = SphereFace(40, 80)
+    triangles = torch.cat([model.triangles, model.mouth_triangles])
+    labels = (torch.arange(len(triangles)) >= len(model.triangles)).long()
+    poses = torch.stack([model.mean_shape, model.mean_shape + torch.tensor([0.3, -0.5, 0.3])])  # the second is cut off
+    projected = Camera(64).project(poses)
+    colours = torch.rand(projected.shape, generator=torch.Generator().manual_seed(0))
+    surfaces = Surfaces(triangles, labels, 2)
+    one_pass = NumbaRasterizer().draw(projected, colours, surfaces, 64)
+    steps = Rasterizer.draw(NumbaRasterizer(), projected, colours, surfaces, 64)
+    torch.testing.assert_close(one_pass.image, steps.image, atol=1e-5, rtol=0)
+    assert torch.equal(one_pass.share, steps.share)
+
+
+def test_big_triangles_that_fill_the_list_of_pairs_several_times():
+    # Ten sheets over the whole picture, the nearest last, each of the other kind than the one behind it.
+    sheets = [[[x, y, 20.0 - depth] for y in (-9.0, 40.0) for x in (-9.0, 40.0)] for depth in range(10)]
+    quad = torch.tensor([[0, 2, 1], [1, 2, 3]])
+    triangles = torch.cat([quad + 4 * k for k in range(10)])
+    labels = torch.arange(10).repeat_interleave(2) % 2
+    order = labels.argsort(stable=True)
+    projected = torch.tensor(sheets).reshape(1, -1, 3)
+    surfaces = Surfaces(triangles[order], labels[order], 2)
+    share = NumbaRasterizer().draw(projected, torch.ones_like(projected), surfaces, 32).share
+    assert (share[0, 1] == 1).all()
+    assert (share[0, 0] == 0).all()
+    assert (NumbaRasterizer()(projected, triangles, 32).depth == 11).all()
+
+
+def test_gradients_of_vertices_and_colours_at_fixed_visibility():
+    projected, triangles = scene(7, count=6, size=16)
+    surfaces = Surfaces(triangles, torch.zeros(6).long(), 1)
+    projected, colours = projected.double(), torch.rand(1, 18, 3, generator=torch.Generator().manual_seed(7)).double()
+    rasterizer = NumbaRasterizer()
+
+    def image(places: torch.Tensor, paint: torch.Tensor) -> torch.Tensor:
+        return rasterizer.draw(places, paint, surfaces, 16).image
+
+    inputs = projected.requires_grad_(), colours.requires_grad_()
+    assert torch.autograd.gradcheck(image, inputs, eps=1e-6, atol=1e-5)
+    gradients = torch.autograd.grad(image(*inputs).square().sum(), inputs)
+    assert all((gradient != 0).any() for gradient in gradients)
+    assert rasterizer.draw(*inputs, surfaces, 16).share.requires_grad is False
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pytorch3d") is None, reason="PyTorch3D is not installed")

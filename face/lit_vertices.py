@@ -1,0 +1,117 @@
+"""Where the vertices of a face are on the picture and which colour they have there: all that drawing needs of them."""
+
+import numba
+import numpy as np
+import torch
+
+from face.camera import CAMERA_DISTANCE, Camera, pose_vertices, rotation_matrix
+from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, TRANSLATION
+from face.illumination import irradiance, irradiance_forms
+from face.models.morphable_model import MorphableModel
+from face.threads import share_frames
+
+
+def light_face(
+    model: MorphableModel, camera: Camera, chi: torch.Tensor, albedo: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Shape, place, light and project a face.
+
+    On a CPU, in float32 and without gradients, one compiled loop does what tensors do otherwise.
+
+    Args:
+        model: The morphable face.
+        camera: Camera of the image.
+        chi: (B, 257) coefficients.
+        albedo: (V, 3) or (B, V, 3) colour of each vertex under unit light, 0 to 1.
+
+    Returns:
+        (B, V, 3) x, y in pixels and depth in decimetres, and (B, V, 3) colours in [0, 1].
+    """
+    identity = chi[:, IDENTITY]
+    if len(chi) > 1 and bool((identity == identity[:1]).all()):
+        identity = identity[:1]  # one person: their basis is multiplied once for all frames
+    shape = model.shape(identity, chi[:, EXPRESSION])
+    wanted = torch.is_grad_enabled() and (shape.requires_grad or chi.requires_grad or albedo.requires_grad)
+    if not wanted and all(t.device.type == "cpu" and t.dtype == torch.float32 for t in (shape, chi, albedo)):
+        return _light_in_loops(model, camera, shape.detach(), chi.detach(), albedo.detach())
+    posed = pose_vertices(shape, chi[:, ANGLES], chi[:, TRANSLATION])
+    light = irradiance(model.normals(posed), chi[:, ILLUMINATION])
+    return camera.project(posed), (albedo * light).clamp(0, 1)
+
+
+def _light_in_loops(
+    model: MorphableModel, camera: Camera, shape: torch.Tensor, chi: torch.Tensor, albedo: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`light_face` from the shape (B, V, 3) on."""
+    projected, colours = torch.empty(shape.shape), torch.empty(shape.shape)
+    arrays = [
+        values.contiguous().numpy()
+        for values in (
+            shape,
+            rotation_matrix(chi[:, ANGLES]),
+            chi[:, TRANSLATION],
+            irradiance_forms(chi[:, ILLUMINATION]),
+            albedo if albedo.ndim == 3 else albedo[None],
+            model.triangles,
+        )
+    ]
+    view = np.float32(camera.focal), np.float32(camera.centre)
+    outputs = projected.numpy(), colours.numpy()
+    share_frames(lambda first, step: _light_frames(*arrays, *view, first, step, *outputs), len(shape))
+    return projected, colours
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _light_frames(
+    shape: np.ndarray,
+    rotation: np.ndarray,
+    translation: np.ndarray,
+    forms: np.ndarray,
+    albedo: np.ndarray,
+    triangles: np.ndarray,
+    focal: np.float32,
+    centre: np.float32,
+    begin: int,
+    step: int,
+    projected: np.ndarray,
+    colours: np.ndarray,
+) -> None:
+    """Fills `projected` and `colours` (B, V, 3) in the frames `begin`, `begin + step`, ..."""
+    count = shape.shape[1]
+    posed, normals = np.empty((count, 3), np.float32), np.empty((count, 3), np.float32)
+    distance, zero, one = np.float32(CAMERA_DISTANCE), np.float32(0), np.float32(1)
+    tiny = np.float32(1e-12)
+    for frame in range(begin, shape.shape[0], step):
+        r, t = rotation[frame], translation[frame]
+        for vertex in range(count):
+            x, y, z = shape[frame, vertex, 0], shape[frame, vertex, 1], shape[frame, vertex, 2]
+            right = x * r[0, 0] + y * r[1, 0] + z * r[2, 0] + t[0]
+            up = x * r[0, 1] + y * r[1, 1] + z * r[2, 1] + t[1]
+            near = x * r[0, 2] + y * r[1, 2] + z * r[2, 2] + t[2]
+            posed[vertex, 0], posed[vertex, 1], posed[vertex, 2] = right, up, near
+            depth = distance - near
+            scale = focal / depth
+            projected[frame, vertex, 0] = right * scale + centre
+            projected[frame, vertex, 1] = centre - up * scale
+            projected[frame, vertex, 2] = depth
+        normals[:] = 0
+        for face in range(triangles.shape[0]):
+            a, b, c = triangles[face, 0], triangles[face, 1], triangles[face, 2]
+            ux, vx = posed[b, 0] - posed[a, 0], posed[c, 0] - posed[a, 0]
+            uy, vy = posed[b, 1] - posed[a, 1], posed[c, 1] - posed[a, 1]
+            uz, vz = posed[b, 2] - posed[a, 2], posed[c, 2] - posed[a, 2]
+            nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx  # twice the area long
+            for corner in (a, b, c):
+                normals[corner, 0] += nx
+                normals[corner, 1] += ny
+                normals[corner, 2] += nz
+        skin = albedo[min(frame, albedo.shape[0] - 1)]
+        for vertex in range(count):
+            x, y, z = normals[vertex, 0], normals[vertex, 1], normals[vertex, 2]
+            inverse = one / max(np.sqrt(x * x + y * y + z * z), tiny)
+            x, y, z = x * inverse, y * inverse, z * inverse
+            for colour in range(3):
+                q = forms[frame, colour]
+                light = (q[0] * x + q[3] * y + q[6]) * x + (q[1] * y + q[4] * z + q[7]) * y
+                light += (q[2] * z + q[5] * x + q[8]) * z + q[9]
+                colours[frame, vertex, colour] = min(max(skin[vertex, colour] * light, zero), one)

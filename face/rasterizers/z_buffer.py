@@ -1,0 +1,242 @@
+"""The loops of the CPU rasteriser, compiled by numba; they hold no lock, so frames can be drawn side by side.
+
+A face has thousands of triangles of two pixels each, so what costs time is not arithmetic but branches that cannot be
+predicted. Hence two passes: `find` lists the (triangle, pixel) pairs that meet, without a branch per pixel; then the
+list is worked through in order, where nearly every entry is drawn.
+
+Kernels call none of another file: numba's cache would not notice when that one changes.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+_compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
+
+_SHIFT = 15  # packed pixels: images up to 32767 px
+
+
+class Work(NamedTuple):
+    """Memory of one thread, used again for each of its frames: fresh memory would cost as much as drawing.
+
+    Attributes:
+        inverse: (V,) float64, 1 / depth, which is linear on the screen; depth is not.
+        first: (V, 2) int32, column and row of the first pixel centre at or after each vertex, within the image.
+        last: (V, 2) int32, column and row of the last pixel centre at or before each vertex, within the image.
+        face: (N,) int32, triangles of the pairs.
+        pixel: (N,) int32, pixels of the pairs, packed.
+        depth: (H, W) float32, of what is seen so far.
+    """
+
+    inverse: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    face: np.ndarray
+    pixel: np.ndarray
+    depth: np.ndarray
+
+
+@_compiled
+def _pack(row: int, column: int) -> int:
+    """A pixel in one number that costs no division to take apart."""
+    return row << _SHIFT | column
+
+
+@_compiled
+def _row(pixel: int) -> int:
+    return pixel >> _SHIFT
+
+
+@_compiled
+def _column(pixel: int) -> int:
+    return pixel & ((1 << _SHIFT) - 1)
+
+
+@_compiled
+def _allocate(vertices: int, height: int, width: int) -> Work:
+    pairs = height * width + 1  # one triangle may cover the image; the last entry is written, but never kept
+    return Work(
+        np.empty(vertices, np.float64),
+        np.empty((vertices, 2), np.int32),
+        np.empty((vertices, 2), np.int32),
+        np.empty(pairs, np.int32),
+        np.empty(pairs, np.int32),
+        np.empty((height, width), np.float32),
+    )
+
+
+@_compiled
+def _locate(vertices: np.ndarray, work: Work) -> None:
+    """Fills what `work` knows of each of the `vertices` (V, 3)."""
+    height, width = np.float32(work.depth.shape[0]), np.float32(work.depth.shape[1])
+    zero, one, half = np.float32(0), np.float32(1), np.float32(0.5)
+    for vertex in range(vertices.shape[0]):
+        work.inverse[vertex] = 1.0 / vertices[vertex, 2]
+        x, y = vertices[vertex, 0] - half, vertices[vertex, 1] - half
+        work.first[vertex, 0] = np.int32(min(max(np.ceil(x), zero), width))
+        work.first[vertex, 1] = np.int32(min(max(np.ceil(y), zero), height))
+        work.last[vertex, 0] = np.int32(max(min(np.floor(x), width - one), -one))
+        work.last[vertex, 1] = np.int32(max(min(np.floor(y), height - one), -one))
+
+
+@_compiled
+def _find(vertices: np.ndarray, faces: np.ndarray, start: int, work: Work) -> tuple[int, int]:
+    """Lists pixels whose centre lies in a front face, from face `start` on until the list might overflow.
+
+    Returns:
+        The next face to go on with and the number of pairs listed.
+    """
+    pairs = 0
+    for face in range(start, faces.shape[0]):
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        xa, ya = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])
+        xb, yb = np.float64(vertices[b, 0]), np.float64(vertices[b, 1])
+        xc, yc = np.float64(vertices[c, 0]), np.float64(vertices[c, 1])
+        area = (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya)
+        # Rows run downward, so a front face has negative area; this also drops NaN and triangles seen edge-on.
+        if not area < 0 or not (work.inverse[a] > 0 and work.inverse[b] > 0 and work.inverse[c] > 0):
+            continue
+        left = min(work.first[a, 0], work.first[b, 0], work.first[c, 0])
+        right = max(work.last[a, 0], work.last[b, 0], work.last[c, 0])
+        top = min(work.first[a, 1], work.first[b, 1], work.first[c, 1])
+        bottom = max(work.last[a, 1], work.last[b, 1], work.last[c, 1])
+        if left <= right and top <= bottom and pairs + (right - left + 1) * (bottom - top + 1) >= work.pixel.size:
+            return face, pairs
+        for row in range(top, bottom + 1):
+            y = row + 0.5
+            va, vb, vc = ya - y, yb - y, yc - y
+            for column in range(left, right + 1):
+                x = column + 0.5
+                ua, ub, uc = xa - x, xb - x, xc - x
+                # Each edge by itself and relative to the centre: the neighbour across the edge gets exactly the
+                # opposite number, so nothing falls between two triangles.
+                inside = (ub * vc - uc * vb <= 0) & (uc * va - ua * vc <= 0) & (ua * vb - ub * va <= 0)
+                work.face[pairs], work.pixel[pairs] = face, _pack(row, column)
+                pairs += inside
+    return faces.shape[0], pairs
+
+
+@_compiled
+def _meet(
+    vertices: np.ndarray, inverse: np.ndarray, a: int, b: int, c: int, x: float, y: float
+) -> tuple[np.float32, np.float32, np.float32, np.float32]:
+    """Perspective-correct weights of the corners a, b, c and the depth at a point inside their triangle."""
+    ua, va = vertices[a, 0] - x, vertices[a, 1] - y
+    ub, vb = vertices[b, 0] - x, vertices[b, 1] - y
+    uc, vc = vertices[c, 0] - x, vertices[c, 1] - y
+    area = (ub - ua) * (vc - va) - (uc - ua) * (vb - va)
+    wa = (ub * vc - uc * vb) * inverse[a]
+    wb = (uc * va - ua * vc) * inverse[b]
+    wc = (ua * vb - ub * va) * inverse[c]
+    unit = 1.0 / (wa + wb + wc)
+    return np.float32(wa * unit), np.float32(wb * unit), np.float32(wc * unit), np.float32(area * unit)
+
+
+@_compiled
+def rasterize_frames(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    begin: int,
+    step: int,
+    triangle: np.ndarray,
+    barycentric: np.ndarray,
+    depth: np.ndarray,
+) -> None:
+    """Notes what pixel centres see, in the frames `begin`, `begin + step`, ...
+
+    Args:
+        vertices: (B, V, 3) float32 x, y in pixels, depth.
+        faces: (F, 3) int32.
+        begin: First frame.
+        step: Distance of frames.
+        triangle: (B, H, W) int64, comes filled with -1.
+        barycentric: (B, H, W, 3) float32, comes filled with 0.
+        depth: (B, H, W) float32, comes filled with infinity.
+    """
+    height, width = triangle.shape[1:]
+    work = _allocate(vertices.shape[1], height, width)
+    for frame in range(begin, vertices.shape[0], step):
+        points = vertices[frame]
+        _locate(points, work)
+        start = 0
+        while start < faces.shape[0]:
+            start, pairs = _find(points, faces, start, work)
+            for pair in range(pairs):
+                face, pixel = work.face[pair], work.pixel[pair]
+                row, column = _row(pixel), _column(pixel)
+                a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+                wa, wb, wc, distance = _meet(points, work.inverse, a, b, c, column + 0.5, row + 0.5)
+                if distance < depth[frame, row, column]:
+                    depth[frame, row, column] = distance
+                    triangle[frame, row, column] = face
+                    barycentric[frame, row, column, 0] = wa
+                    barycentric[frame, row, column, 1] = wb
+                    barycentric[frame, row, column, 2] = wc
+
+
+@_compiled
+def draw_frames(
+    vertices: np.ndarray,
+    colours: np.ndarray,
+    faces: np.ndarray,
+    labels: np.ndarray,
+    begin: int,
+    step: int,
+    image: np.ndarray,
+    kind: np.ndarray,
+) -> None:
+    """Draws what pixel centres see, in the frames `begin`, `begin + step`, ...: its kind, and the colour of the first.
+
+    Args:
+        vertices: (B, V, 3) float32 x, y in pixels, depth.
+        colours: (B, V, 3) float32.
+        faces: (F, 3) int32.
+        labels: (F,) uint8 kinds, the first one is coloured.
+        begin: First frame.
+        step: Distance of frames.
+        image: (B, 3, H, W) float32, filled here.
+        kind: (B, H, W) uint8, label of what the centre sees plus 1, 0 where there is nothing; filled here.
+    """
+    height, width = kind.shape[1:]
+    work = _allocate(vertices.shape[1], height, width)
+    for frame in range(begin, vertices.shape[0], step):
+        points, paint, picture = vertices[frame], colours[frame], image[frame]
+        picture[:] = 0
+        work.depth[:] = np.inf
+        kind[frame] = 0
+        _locate(points, work)
+        start = 0
+        while start < faces.shape[0]:
+            start, pairs = _find(points, faces, start, work)
+            _paint(points, paint, faces, labels, pairs, work, picture.reshape(3, -1), kind[frame].reshape(-1))
+
+
+@_compiled
+def _paint(
+    vertices: np.ndarray,
+    colours: np.ndarray,
+    faces: np.ndarray,
+    labels: np.ndarray,
+    pairs: int,
+    work: Work,
+    image: np.ndarray,
+    kind: np.ndarray,
+) -> None:
+    """Draws the pairs listed on `image` (3, H * W) and `kind` (H * W,)."""
+    depth, inverse, width = work.depth.reshape(-1), work.inverse, work.depth.shape[1]
+    for pair in range(pairs):
+        face, packed = work.face[pair], work.pixel[pair]
+        row, column = _row(packed), _column(packed)
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        wa, wb, wc, distance = _meet(vertices, inverse, a, b, c, column + 0.5, row + 0.5)
+        pixel = np.uint64(row * width + column)
+        if distance < depth[pixel]:
+            depth[pixel] = distance
+            kind[pixel] = labels[face] + 1
+            if labels[face] == 0:
+                image[0, pixel] = wa * colours[a, 0] + wb * colours[b, 0] + wc * colours[c, 0]
+                image[1, pixel] = wa * colours[a, 1] + wb * colours[b, 1] + wc * colours[c, 1]
+                image[2, pixel] = wa * colours[a, 2] + wb * colours[b, 2] + wc * colours[c, 2]
+            else:
+                image[0, pixel] = image[1, pixel] = image[2, pixel] = 0
