@@ -1,5 +1,7 @@
 """Where the vertices of a face are on the picture and which colour they have there: all that drawing needs of them."""
 
+from typing import Any
+
 import numba
 import numpy as np
 import torch
@@ -44,7 +46,7 @@ def _light_in_loops(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`light_face` from the shape (B, V, 3) on."""
     projected, colours = torch.empty(shape.shape), torch.empty(shape.shape)
-    arrays = [
+    arrays: list[Any] = [
         values.contiguous().numpy()
         for values in (
             shape,
@@ -57,7 +59,8 @@ def _light_in_loops(
     ]
     view = np.float32(camera.focal), np.float32(camera.centre)
     outputs = projected.numpy(), colours.numpy()
-    share_frames(lambda first, step: _light_frames(*arrays, *view, first, step, *outputs), len(shape))
+    kernel: Any = _light_frames  # compiled for these types, of which the checker knows nothing
+    share_frames(lambda first, step: kernel(*arrays, *view, first, step, *outputs), len(shape))
     return projected, colours
 
 

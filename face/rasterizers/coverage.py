@@ -4,7 +4,7 @@ Only pixels that may show several kinds of surface are sampled. As in `face.rast
 without a branch per sample first, and drawn afterwards.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -83,7 +83,7 @@ def cover_frames(
 
 
 @_compiled
-def _clip(value: float, low: int, high: int) -> int:
+def _clip(value: Any, low: int, high: int) -> Any:
     """Rounds down into an interval; the lower end for what is no number."""
     return np.int32(np.floor(min(value, np.float32(high)))) if value > low else np.int32(low)
 

@@ -113,7 +113,7 @@ def _find(vertices: np.ndarray, faces: np.ndarray, start: int, work: Work) -> tu
                 # opposite number, so nothing falls between two triangles.
                 inside = (ub * vc - uc * vb <= 0) & (uc * va - ua * vc <= 0) & (ua * vb - ub * va <= 0)
                 work.face[pairs], work.pixel[pairs] = face, _pack(row, column)
-                pairs += inside
+                pairs += inside  # type: ignore[assignment]
     return faces.shape[0], pairs
 
 
