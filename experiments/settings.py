@@ -27,13 +27,17 @@ from media.errors import InputError
 CONFIGS = Path(__file__).parents[1] / "configs"
 EMBEDDED = "embedded"  # the value of data.video that stands for the embedded person instead of a file
 MISSING = "???"  # OmegaConf's mark for a value that the user has to give
-PLACEHOLDERS = {"data.video": "VIDEO"}  # what the remedy for a missing value shows after the equals sign
+PLACEHOLDERS = {
+    "data.video": "VIDEO",
+    "data.image": "PHOTO",
+    "generate.audio": "SPEECH",
+}  # what the remedy for a missing value shows after the equals sign
 
 # A run is its settings less what cannot change its result: names, places, speed, and what is made of it afterwards.
 _PLACES = ("experiment", "runs", "launch.*", "generate.*", "wandb.*", "data.cache")
 IGNORED = (*_PLACES, "trainer.accelerator", "trainer.devices", "trainer.threads", "trainer.workers")
 # Files count by their bytes, so a moved or renamed video is still the same run.
-FILES = ("data.video", "face.identity_onnx", "memory_gan.spatial_weights")
+FILES = ("data.video", "data.image", "face.identity_onnx", "memory_gan.spatial_weights")
 INPUT_FILES = (*FILES, "generate.audio")
 
 

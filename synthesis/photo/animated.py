@@ -13,14 +13,16 @@ from synthesis.photo.lids import closing_movement
 from synthesis.photo.lookup import SAMPLES, look_up
 from synthesis.photo.mouth import Interior
 from synthesis.photo.portrait import Portrait
-from synthesis.photo.surroundings import surround
+from synthesis.photo.surroundings import Surroundings, surround
 
 # Ours, in the model's space (decimetres): the joint of head and neck, between and below the ears, about which heads
 # turn; and the plane of the ears, in which the silhouette of a head seen from the front lies.
 _NECK_JOINT = np.array([0.0, -0.30, -0.60])
 _SILHOUETTE = np.array([0.0, 0.10, -0.55])
 _EYE_BEHIND = 0.05  # decimetres, of the eye behind the edge of its lids
-_TEETH_BEHIND = 0.06  # decimetres, of what a photo shows between its lips behind their edge
+_EYE_BEYOND = 0.3  # of its size, by which it reaches beyond them
+_GUMS = 0.07  # of the face's height, by which the gums reach up behind the lip
+_TEETH_BEHIND = 0.12  # decimetres, of what a photo shows between its lips behind their edge
 _SMILE = 0.03  # opening of the mouth, of the eye distance, from which a photo shows its own teeth
 _TYPICAL_SKIN = np.array([0.80, 0.62, 0.54])  # ours: of a light skin in a well exposed photo
 
@@ -39,21 +41,24 @@ class AnimatedPhoto:
         posed = portrait.posed(self._shape)
         face = portrait.camera.project(posed)
         outline, self._lips, right_eye, left_eye = _loops(model)
+        axis = portrait.camera.project(portrait.posed(np.array([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])))
+        self._up = (axis[1] - axis[0])[:2] / np.linalg.norm((axis[1] - axis[0])[:2])
         around = self._surround(face, outline)
         self._outline, self._following = outline, around.following
         light = np.clip(_skin_colour(portrait.picture, face, model) / _TYPICAL_SKIN, 0.35, 1.15)
-        self._interior = Interior.of(
-            portrait.shape(model, np.zeros(len(portrait.expression))), self._lips, np.full(3, light.mean())
-        )
+        smiling = float(mouth_opening(face[model.landmark_vertices.numpy()])) > _SMILE
+        neutral = portrait.shape(model, np.zeros(len(portrait.expression)))
+        self._interior = Interior.of(neutral, self._lips, light, upper_teeth=not smiling)
         self.lids = sum(
             closing_movement(self._shape, loop, corners)
             for loop, corners in ((right_eye, RIGHT_EYE_CORNERS), (left_eye, LEFT_EYE_CORNERS))
         )
-        patches = [_patch(face[loop], _EYE_BEHIND, spread=1.3) for loop in (right_eye, left_eye)]
         loops = [right_eye, left_eye]
-        if float(mouth_opening(face[model.landmark_vertices.numpy()])) > _SMILE:
-            patches.append(_patch(face[self._lips], _TEETH_BEHIND, spread=1.0))
+        patches = [_patch(face[loop], _EYE_BEHIND, _EYE_BEYOND * _from_middle(face[loop])) for loop in loops]
+        if smiling:
             loops.append(self._lips)
+            gums = _raised(face[self._lips], self._up, _GUMS * portrait.height(face))
+            patches.append(_patch(face[self._lips], _TEETH_BEHIND, gums))
         self._patches = portrait.camera.lift(np.concatenate([points for points, _ in patches]))
         self._anchors = portrait.camera.lift(around.points)
         self._rigidity = around.rigidity[:, None]
@@ -98,17 +103,13 @@ class AnimatedPhoto:
             return (points - joint) @ rotation + joint
 
         anchors = anchors + self._rigidity * (turned(anchors) - anchors)
-        return portrait.camera.project(
-            np.concatenate([turned(face), anchors, turned(self._patches), turned(inside)])
-        )
+        return portrait.camera.project(np.concatenate([turned(face), anchors, turned(self._patches), turned(inside)]))
 
-    def _surround(self, face: np.ndarray, outline: np.ndarray):  # type: ignore[no-untyped-def]
+    def _surround(self, face: np.ndarray, outline: np.ndarray) -> Surroundings:
         portrait = self.portrait
-        axis = portrait.camera.project(portrait.posed(np.array([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])))
-        up = (axis[1] - axis[0])[:2]
         plane = portrait.camera.project(portrait.posed(_SILHOUETTE[None]))[0, 2]
         size = portrait.picture.shape[:2]
-        return surround(face[outline], up / np.linalg.norm(up), portrait.height(face), float(plane), (size[0], size[1]))
+        return surround(face[outline], self._up, portrait.height(face), float(plane), (size[0], size[1]))
 
     def _assemble(
         self,
@@ -133,23 +134,35 @@ class AnimatedPhoto:
         return source, np.concatenate(triangles).astype(np.int64)
 
 
-def _patch(loop: np.ndarray, behind: float, spread: float) -> tuple[np.ndarray, np.ndarray]:
+def _patch(loop: np.ndarray, behind: float, beyond: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What is seen through an opening of the face, as rings that keep still while lids or lips move over them.
 
     Args:
         loop: (n, 3) pixels and depth around the opening.
         behind: Decimetres by which it lies behind.
-        spread: How far it reaches beyond the opening, as a factor; there it repeats the edge of the opening.
+        beyond: (n, 2) pixels by which it reaches beyond the opening; there it repeats the edge of the opening.
 
     Returns:
         (4 n, 3) pixels and depth of the rings, and (4 n, 3) the places in the photo they show.
     """
     middle = loop.mean(0)
-    places = np.concatenate([middle + min(s, 1) * (loop - middle) for s in (spread, 1.0, 0.5, 0.0)])
-    points = np.concatenate([middle + s * (loop - middle) for s in (spread, 1.0, 0.5, 0.0)])
-    points[:, 2] = middle[2] + behind
-    places[:, 2] = points[:, 2]
-    return points, places
+    inner = [middle + share * (loop - middle) + [0, 0, behind] for share in (1.0, 0.5, 0.0)]
+    outer = inner[0] + np.pad(beyond, ((0, 0), (0, 1)))
+    return np.concatenate([outer, *inner]), np.concatenate([inner[0], *inner])
+
+
+def _from_middle(loop: np.ndarray) -> np.ndarray:
+    return loop[:, :2] - loop[:, :2].mean(0)
+
+
+def _raised(lips: np.ndarray, up: np.ndarray, reach: float) -> np.ndarray:
+    """(n, 2) offsets that widen the opening of a mouth upward, not at its corners.
+
+    Upward only: a raised lip shows gums, much like the lip's edge; a lowered one what is below the teeth.
+    """
+    offset = _from_middle(lips)
+    across, height = offset @ [-up[1], up[0]], offset @ up
+    return reach * np.where(height > 0, 1 - (across / np.abs(across).max()) ** 2, 0)[:, None] * up
 
 
 def _loops(model: MorphableModel) -> list[np.ndarray]:

@@ -10,8 +10,8 @@ _MEAN_PAUSE, _SHORTEST_PAUSE = 3.5, 1.2  # seconds; people at rest blink about e
 _COURSE = (0.45, 1.0, 0.9, 0.5, 0.15)  # share of closure in the five frames (200 ms) of a blink: shut fast, open slower
 _UPPER = 0.92  # of the opening is closed by the upper lid, the rest by the lower one
 _OVERLAP = 1.04  # ours: lids press together a little, or a hair's breadth of the eye shows
-_REACH = 0.30  # decimetres above the lid: up to the brow, over which the skin stretches
-_REACH_BELOW = 0.12
+_REACH = 0.17  # decimetres above the lid: up to the brow, over which the skin stretches
+_REACH_BELOW = 0.10
 
 
 def blinks(frames: int, seed: int) -> np.ndarray:

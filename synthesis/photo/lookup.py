@@ -97,8 +97,18 @@ def _sample(picture: np.ndarray, x: float, y: float, colour: np.ndarray) -> None
     height, width = picture.shape[:2]
     left, top = np.floor(x - 0.5), np.floor(y - 0.5)
     a, b = x - 0.5 - left, y - 0.5 - top
-    across = (a * (a * (1 - a / 2) - 0.5), 1 + a * a * (1.5 * a - 2.5), a * (0.5 + a * (2 - 1.5 * a)), a * a * (a - 1) / 2)
-    down = (b * (b * (1 - b / 2) - 0.5), 1 + b * b * (1.5 * b - 2.5), b * (0.5 + b * (2 - 1.5 * b)), b * b * (b - 1) / 2)
+    across = (
+        a * (a * (1 - a / 2) - 0.5),
+        1 + a * a * (1.5 * a - 2.5),
+        a * (0.5 + a * (2 - 1.5 * a)),
+        a * a * (a - 1) / 2,
+    )
+    down = (
+        b * (b * (1 - b / 2) - 0.5),
+        1 + b * b * (1.5 * b - 2.5),
+        b * (0.5 + b * (2 - 1.5 * b)),
+        b * b * (b - 1) / 2,
+    )
     colour[:] = 0.0
     for i in range(4):
         row = min(max(int(top) + i - 1, 0), height - 1)

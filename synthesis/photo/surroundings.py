@@ -39,9 +39,7 @@ class Surroundings:
     triangles: np.ndarray
 
 
-def surround(
-    outline: np.ndarray, up: np.ndarray, height: float, plane: float, size: tuple[int, int]
-) -> Surroundings:
+def surround(outline: np.ndarray, up: np.ndarray, height: float, plane: float, size: tuple[int, int]) -> Surroundings:
     """Continue a face over the photo.
 
     Args:
