@@ -22,7 +22,7 @@ _SILHOUETTE = np.array([0.0, 0.10, -0.55])
 _EYE_BEHIND = 0.05  # decimetres, of the eye behind the edge of its lids
 _EYE_BEYOND = 0.3  # of its size, by which it reaches beyond them
 _GUMS = 0.07  # of the face's height, by which the gums reach up behind the lip
-_TEETH_BEHIND = 0.12  # decimetres, of what a photo shows between its lips behind their edge
+_TEETH_BEHIND = 0.08  # decimetres, of what a photo shows between its lips behind their edge
 _SMILE = 0.03  # opening of the mouth, of the eye distance, from which a photo shows its own teeth
 _TYPICAL_SKIN = np.array([0.80, 0.62, 0.54])  # ours: of a light skin in a well exposed photo
 

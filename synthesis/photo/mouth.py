@@ -19,7 +19,7 @@ _COARSE = (6, 41)  # of the embedded person's, whose colours are a texture
 _ENAMEL = np.array([1.36, 1.25, 1.10])
 _GAPS = 0.35  # of the darkness between teeth
 _LOWER = 0.012  # decimetres, by which the lower teeth hide more behind the lip
-_BEHIND_PHOTO = 0.13  # decimetres, by which tongue and lower teeth lie behind what a photo shows of its own mouth
+_BEHIND_PHOTO = 0.09  # decimetres, by which tongue and lower teeth lie behind what a photo shows of its own mouth
 _FLESH = np.array([0.42, 0.17, 0.16])  # ours, the walls of the cavity in full light
 _SEED = 5  # of the small differences between teeth
 

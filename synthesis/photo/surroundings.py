@@ -1,8 +1,8 @@
-"""What lies around the face in a photo, as a continuation of its mesh (face profiling of Zhu et al. 2016, 2.3 and 3).
+"""What lies around the face in a photo, as a continuation of its mesh (face profiling, Zhu et al. 2016).
 
-Rings of anchors run from the outline of the face over hair, ears and neck outward beyond the borders of the photo. Their depth
-continues the round of the head back to the plane of its silhouette, which everything behind lies in. Up to the
-silhouette they move with the head, then less and less: the borders stand still. Rings joined by quads, instead of
+Rings of anchors run from the outline of the face over hair, ears and neck outward, beyond the borders of the photo.
+Their depth continues the round of the head back to the plane of its silhouette, which everything behind lies in. Up to
+the silhouette they move with the head, then less and less: the borders stand still. Rings joined by quads, instead of
 the Delaunay triangulation of loose anchors, keep the outline of the face an edge of the mesh in every case.
 """
 
