@@ -1,16 +1,17 @@
 """A trained person says anything: ``python -m experiments.generate run=RUN_DIR audio=SPEECH output=OUT.mp4``."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
 from experiments.settings import existing_file, load_settings, split_argument
-from media.audio import read_audio
+from media.audio import FRAME_SAMPLES, read_audio
 from media.errors import InputError
-from media.video import VideoWriter
+from media.video import VideoWriter, sha256
 
 if TYPE_CHECKING:
     from synthesis.talker import Talker
@@ -29,9 +30,15 @@ def main(arguments: list[str] | None = None) -> int:
         folder, output = Path(given["run"]), Path(given["output"])
         settings = load_settings(folder)
         audio = existing_file("audio", given["audio"])
-        from experiments.person import load_talker  # takes seconds: not before the arguments are known to be right
+        # Both take seconds: not before the arguments are known to be right.
+        if settings["data"]["kind"] == "photo":
+            from experiments.photo import load_photo_talker, speak_photo
 
-        speak(load_talker(settings, folder), audio, output)
+            speak_photo(load_photo_talker(settings, folder), audio, output)
+        else:
+            from experiments.person import load_talker
+
+            speak(load_talker(settings, folder), audio, output)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -50,19 +57,49 @@ def speak(talker: "Talker", speech: Path | np.ndarray, output: Path) -> None:
     Raises:
         InputError: If the sound cannot be read, is silent or shorter than a frame, or the video cannot be written.
     """
+    samples = readable_speech(speech)
+    performance = talker.perform(talker.listen(samples))
+    frames, clip = talker.full_frames(performance), talker.clip
+    write_speaking(frames, len(performance.coefficients), (clip.width, clip.height), samples, output)
+
+
+def readable_speech(speech: Path | np.ndarray) -> np.ndarray:
+    """The samples of some speech, (n,) float32 at 16 kHz.
+
+    Raises:
+        InputError: If the sound cannot be read, is silent or shorter than a frame.
+    """
     samples = speech if isinstance(speech, np.ndarray) else read_audio(speech)
-    if len(samples) < 640:
+    if len(samples) < FRAME_SAMPLES:
         raise InputError(f"{speech}: its sound is shorter than one frame (40 ms); give some speech")
     if float(np.sqrt(np.mean(np.square(samples)))) < _SILENCE:
         raise InputError(f"{speech}: its sound is silent; give some speech")
-    performance = talker.perform(talker.listen(samples))
-    total = len(performance.coefficients)
+    return samples
+
+
+def write_speaking(
+    frames: Iterable[np.ndarray], total: int, size: tuple[int, int], samples: np.ndarray, output: Path
+) -> None:
+    """Write frames with their sound, and show a bar.
+
+    Args:
+        frames: (H, W, 3) uint8.
+        total: Number of frames.
+        size: Width and height in pixels.
+        samples: (n,) float32 at 16 kHz; what is longer than the frames is cut off.
+        output: The video to write; replaced if it exists.
+    """
     output.parent.mkdir(parents=True, exist_ok=True)
-    clip = talker.clip
-    bar = tqdm(talker.full_frames(performance), f"speaking {output.name}", total, unit="frame")
-    with VideoWriter(output, clip.width, clip.height, audio=samples[: total * 640]) as writer:
+    bar = tqdm(frames, f"speaking {output.name}", total, unit="frame")
+    with VideoWriter(output, *size, audio=samples[: total * FRAME_SAMPLES]) as writer:
         for frame in bar:
             writer.write(frame)
+
+
+def speech_output(settings: dict[str, Any], folder: Path) -> Path:
+    """Where the video that `generate.audio` asks for goes: into the run folder unless `generate.output` says where."""
+    audio, output = Path(settings["generate"]["audio"]), settings["generate"]["output"]
+    return Path(output or folder / "videos" / "speech" / f"{audio.stem}-{sha256(audio)[:8]}.mp4").expanduser()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "data.kind": ("personal",),
+    "data.kind": ("personal", "photo"),
     "face.model": ("facemesh", "bfm"),
     "face.reconstruction": ("closed_form", "deep3d"),
     "face.rasterizer": ("numba", "pytorch3d"),
@@ -42,6 +42,7 @@ LIMITS: dict[str, Limit] = {
     "seed": _between(0, 2**32 - 1),  # what numpy's generator accepts
     "data.train_seconds": _at_least(3),  # ours: the last 2 s validate, and one window has to fit before them
     "data.heldout_seconds": _at_least(1),
+    "data.performed_seconds": _at_least(10),  # ours: a few sentences to learn from, the last 2 s validate
     "data.audio_offset": _between(-25, 25),  # ours: more than a second is another recording, not a delay
     "fit.*.epochs": _at_least(1),
     "fit.*.batch_size": _at_least(1),

@@ -57,7 +57,8 @@ def write_report(folder: Path) -> Path:
 
 def _headline(folder: Path) -> str:
     settings, facts = _settings(folder), provenance.read(folder)
-    video = Path(str(settings.get("data", {}).get("video", "A run"))).name
+    data = settings.get("data", {})
+    video = Path(str(data.get("video", data.get("image", "A run")))).name
     title = "The embedded person" if video == EMBEDDED else video
     starts, stages = facts.get("starts", []), facts.get("stages", [])
     lines = [f"<h1>{html.escape(title)}, speaking</h1>"]

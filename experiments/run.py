@@ -45,6 +45,8 @@ Fits both networks to one person, generates the held-out part from its sound, sc
   ... seed=0,1,2                         a grid: one run after the other, finished ones skipped
   ... generate.audio=SPEECH              one more video, of this speech
   ... init_from=RUN_FOLDER               start from the weights of a finished run
+  experiment=photo data.image=PHOTO generate.audio=SPEECH
+                                         a photo instead of a video; init_from=RUN_FOLDER: moved as that run's person
 
 The same command continues a stopped run. Results: runs/<run id>/report.html, scores.csv, videos/
   --dry-run    print the settings and the run id, do nothing
@@ -133,9 +135,10 @@ def check_machine(settings: dict[str, Any], folder: Path) -> None:
         raise InputError(
             f"{folder}: {free:.1f} GB are free, a run needs {NEEDED_GIGABYTES:g} GB; make room or set runs=FOLDER"
         )
-    video, speech, output = settings["data"]["video"], settings["generate"]["audio"], settings["generate"]["output"]
-    if video != EMBEDDED:
-        existing_file("data.video", video)
+    speech, output = settings["generate"]["audio"], settings["generate"]["output"]
+    for key in ("video", "image"):
+        if settings["data"].get(key, EMBEDDED) != EMBEDDED:
+            existing_file(f"data.{key}", settings["data"][key])
     if speech:
         existing_file("generate.audio", speech)
     if output:

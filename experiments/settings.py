@@ -28,7 +28,11 @@ from media.errors import InputError
 CONFIGS = Path(__file__).parents[1] / "configs"
 EMBEDDED = "embedded"  # the value of data.video that stands for the embedded person instead of a file
 MISSING = "???"  # OmegaConf's mark for a value that the user has to give
-PLACEHOLDERS = {"data.video": "VIDEO"}  # what the remedy for a missing value shows after the equals sign
+PLACEHOLDERS = {
+    "data.video": "VIDEO",
+    "data.image": "PHOTO",
+    "generate.audio": "SPEECH",
+}  # what the remedy for a missing value shows after the equals sign
 
 # A run is its settings less what cannot change its result: names, places, speed, and what is made of it afterwards.
 _PLACES = ("experiment", "runs", "launch.*", "generate.*", "wandb.*", "data.cache")
@@ -36,6 +40,7 @@ IGNORED = (*_PLACES, "trainer.accelerator", "trainer.devices", "trainer.threads"
 # Files count by their bytes, so a moved or renamed video is still the same run.
 FILES = (
     "data.video",
+    "data.image",
     "face.model_file",
     "face.reconstruction_file",
     "face.identity_onnx",

@@ -7,12 +7,12 @@ import numpy as np
 
 from experiments import provenance, tracking
 from experiments.fit import fit_audio2pose, fit_memory_gan
-from experiments.generate import speak
+from experiments.generate import speak, speech_output
 from experiments.person import load_talker, prepare, scored_part
+from experiments.photo import run_photo
 from experiments.report import write_report
 from experiments.rows import score_rows, write_rows
 from face.coefficients import get_pose
-from media.video import sha256
 from synthesis.talker import Talker
 
 HELDOUT_VIDEO = "heldout.mp4"
@@ -29,6 +29,9 @@ def run_stages(settings: dict[str, Any], folder: Path) -> None:
         InputError: If the video, the sound or a setting cannot be used.
     """
     run = tracking.start_wandb(settings, folder)
+    if settings["data"]["kind"] == "photo":
+        run_photo(settings, folder, run)
+        return
     with provenance.stage(folder, "prepare"):
         clip = prepare(settings, folder)
         provenance.record(folder, video_sha256=clip.source_sha256)
@@ -54,12 +57,10 @@ def run_stages(settings: dict[str, Any], folder: Path) -> None:
 
 
 def speech_video(talker: Talker, settings: dict[str, Any], folder: Path) -> None:
-    """The video that `generate.audio` asks for; in the run folder unless `generate.output` says where."""
-    generate = settings["generate"]
-    audio = Path(generate["audio"])
-    output = Path(generate["output"] or folder / "videos" / "speech" / f"{audio.stem}-{sha256(audio)[:8]}.mp4")
-    if generate["output"] or not output.exists():
-        speak(talker, audio, output)
+    """The video that `generate.audio` asks for."""
+    output = speech_output(settings, folder)
+    if settings["generate"]["output"] or not output.exists():
+        speak(talker, Path(settings["generate"]["audio"]), output)
 
 
 def write_poses(talker: Talker, part: slice, path: Path) -> None:

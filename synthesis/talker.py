@@ -14,10 +14,10 @@ from face.coefficients import EXPRESSION, get_pose, with_pose
 from face.rendering import Renderer
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN, smooth_features
-from media.audio import mfcc_windows
 from synthesis.background import fit_pose, match_background, with_amplitude
 from synthesis.compositing import Compositor
 from synthesis.eyes import EyeFollower
+from synthesis.listening import Motion, listen
 from synthesis.outline import OutlineFollower
 
 _CHUNK = 25  # frames; one second, the reach of the feature smoothing to both sides (SPEC, retrieval)
@@ -27,19 +27,6 @@ _BATCH = 5  # frames refined at once: as fast as more on a CPU, and little to wa
 Background = Callable[[slice], tuple[torch.Tensor, np.ndarray]]
 """For a range of output frames gives the (n, 3, 256, 256) uint8 frames behind the face and the (n, 257) χ filmed in
 them."""
-
-
-@dataclass(frozen=True)
-class Motion:
-    """What a sound makes of a face.
-
-    Attributes:
-        expression: (T, 64) float32 β.
-        pose: (T, 6) float32 angles in radians, translation in decimetres.
-    """
-
-    expression: np.ndarray
-    pose: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -89,16 +76,13 @@ class Talker:
         self.follow_outline = OutlineFollower(renderer)
         self._training_crops: torch.Tensor | None = None
 
-    @torch.inference_mode()
     def listen(self, samples: np.ndarray) -> Motion:
         """Predict expression and head pose from a sound on its own (Eq. 1, from a zero state).
 
         Args:
             samples: (n,) float32 at 16 kHz.
         """
-        windows = torch.from_numpy(mfcc_windows(samples))[None].to(self.audio2pose.device)
-        expression, pose, _ = self.audio2pose(windows)
-        return Motion(expression[0].float().cpu().numpy(), pose[0].float().cpu().numpy())
+        return listen(self.audio2pose, samples)
 
     def perform(self, motion: Motion) -> Performance:
         """Choose a background for every frame, and fit the pose and the eyelids to it."""

@@ -1,0 +1,1 @@
+"""A photo speaks: its mesh, its mouth and lids, its frames."""
