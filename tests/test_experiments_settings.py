@@ -220,7 +220,9 @@ def test_nest_inverts_flatten():
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes(group, option):
-    given = ["data.image=PHOTO"] if (group, option) == ("data", "photo") else ["data.video=embedded"]
+    given = (
+        ["experiment=photo", "data.image=PHOTO"] if (group, option) == ("data", "photo") else ["data.video=embedded"]
+    )
     compose([f"{group}={option}", *given, "generate.audio=SPEECH"])
 
 

@@ -59,7 +59,8 @@ class Interior:
         upper, lower = (_fine(teeth(neutral, above), _softened(paint_teeth(above, rng))) for above in (True, False))
         soft = tongue(neutral)
         walls = np.repeat(cavity_shade(), len(lips))[:, None] * _FLESH
-        parts = [(MOUTH_RINGS * len(lips), fan.triangles)]
+        # From both sides: seen across a corner of the mouth, one looks at the back of the near wall.
+        parts = [(MOUTH_RINGS * len(lips), np.concatenate([fan.triangles, fan.triangles[:, ::-1]]))]
         parts += [(len(surface.vertices), surface.triangles) for surface in (upper, lower, soft)]
         if not upper_teeth:
             parts[1] = (len(upper.vertices), np.zeros((0, 3), np.int64))
