@@ -78,7 +78,9 @@ class Interior:
     def vertices(self, face: np.ndarray) -> np.ndarray:
         """All vertices for a face (V, 3) with an expression, before its pose."""
         moved = self.jaw + jaw_offset(face, self.neutral)
-        return np.concatenate([cavity(self.fan, face), self.fixed, moved])
+        walls = cavity(self.fan, face)
+        walls[: len(self.fan.loop)] = face[self.fan.loop]  # joined to the lips: from the side one would see between
+        return np.concatenate([walls, self.fixed, moved])
 
 
 def _fine(surface: Surface, texture: np.ndarray) -> Surface:
