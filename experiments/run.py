@@ -45,8 +45,7 @@ Fits both networks to one person, generates the held-out part from its sound, sc
   ... seed=0,1,2                         a grid: one run after the other, finished ones skipped
   ... generate.audio=SPEECH              one more video, of this speech
   ... init_from=RUN_FOLDER               start from the weights of a finished run
-  experiment=photo data.image=PHOTO generate.audio=SPEECH
-                                         a photo instead of a video; init_from=RUN_FOLDER: moved as that run's person
+  experiment=photo data.image=PHOTO generate.audio=SPEECH     a photo instead of a video
 
 The same command continues a stopped run. Results: runs/<run id>/report.html, scores.csv, videos/
   --dry-run    print the settings and the run id, do nothing

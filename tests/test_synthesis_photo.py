@@ -55,17 +55,19 @@ def test_turned_head_has_no_holes_and_still_borders(portrait, photo, yaw):
     photo.paint[:, :3], photo.paint[:, 3] = [0.0, 1.0, 0.0], 1.0  # all of the mesh green: a hole would show the photo
     drawn = photo.frame(portrait.expression, np.radians([0.0, yaw, 0.0]))
     photo.paint[:] = painted
-    assert (drawn == [0, 255, 0]).all()
+    assert (np.abs(drawn.astype(int) - [0, 255, 0]) <= 1).all(), np.argwhere((drawn != [0, 255, 0]).any(-1))
     turned = photo.frame(portrait.expression, np.radians([0.0, yaw, 0.0]))
-    np.testing.assert_allclose(turned[:3].astype(int), portrait.picture[:3], atol=2)
+    assert np.abs(turned[-3:].astype(int) - portrait.picture[-3:]).mean() < 0.5
     moved = np.abs(turned[120:180, 90:180].astype(int) - portrait.picture[120:180, 90:180])
     assert moved.mean() > 20
 
 
 def test_nose_turns_about_the_neck(portrait, photo):
     at_rest, turned = (photo.project(portrait.expression, np.array([0.0, yaw, 0.0]))[4] for yaw in (0.0, 0.3))
-    # The tip of the nose is about 1.7 dm before the joint, a decimetre is 150 / 256 * 1160 / 10 = 68 pixels.
-    assert turned[0] - at_rest[0] == pytest.approx(np.sin(0.3) * 1.7 * 68, rel=0.25)
+    # It swings about a joint 0.6 dm behind the origin, from a yaw of -0.08; nearer things look larger.
+    nose = float(MODEL.mean_shape[4, 2])
+    across = (nose + 0.6) * (np.sin(0.3 - 0.08) - np.sin(-0.08))
+    assert turned[0] - at_rest[0] == pytest.approx(across * 1160 / (10 - nose) * 150 / 256, rel=0.05)
 
 
 @pytest.mark.parametrize("ring", [RIGHT_EYE, LEFT_EYE])

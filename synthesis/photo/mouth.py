@@ -59,7 +59,8 @@ class Interior:
         upper, lower = (_fine(teeth(neutral, above), _softened(paint_teeth(above, rng))) for above in (True, False))
         soft = tongue(neutral)
         walls = np.repeat(cavity_shade(), len(lips))[:, None] * _FLESH
-        parts = [(MOUTH_RINGS * len(lips), fan.triangles)]
+        # From both sides: seen across a corner of the mouth, one looks at the back of the near wall.
+        parts = [(MOUTH_RINGS * len(lips), np.concatenate([fan.triangles, fan.triangles[:, ::-1]]))]
         parts += [(len(surface.vertices), surface.triangles) for surface in (upper, lower, soft)]
         if not upper_teeth:
             parts[1] = (len(upper.vertices), np.zeros((0, 3), np.int64))
@@ -77,7 +78,9 @@ class Interior:
     def vertices(self, face: np.ndarray) -> np.ndarray:
         """All vertices for a face (V, 3) with an expression, before its pose."""
         moved = self.jaw + jaw_offset(face, self.neutral)
-        return np.concatenate([cavity(self.fan, face), self.fixed, moved])
+        walls = cavity(self.fan, face)
+        walls[: len(self.fan.loop)] = face[self.fan.loop]  # joined to the lips: from the side one would see between
+        return np.concatenate([walls, self.fixed, moved])
 
 
 def _fine(surface: Surface, texture: np.ndarray) -> Surface:
