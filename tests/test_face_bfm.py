@@ -45,7 +45,7 @@ def test_the_file_is_read_as_deep3d_reads_it(model, facemesh):
     torch.testing.assert_close(model.mean_shape.double().mean(0), torch.zeros(3).double(), atol=1e-6, rtol=0)
     torch.testing.assert_close(model.texture(delta), facemesh.texture(delta), atol=1e-5, rtol=0)
     torch.testing.assert_close(model.triangles, facemesh.triangles)
-    torch.testing.assert_close(model.normals(shape), facemesh.normals(expected), atol=1e-3, rtol=0)
+    torch.testing.assert_close(model.normals(shape), facemesh.normals(expected), atol=5e-3, rtol=0)
 
 
 def test_it_has_key_points_and_no_landmarks(model, facemesh):

@@ -152,7 +152,7 @@ def test_two_threads_and_a_forked_process_draw_the_same(renderer):
     queue = context.SimpleQueue()
 
     def draw() -> None:
-        torch.set_num_threads(2)
+        torch.set_num_threads(1)  # as data loading does: OpenMP does not survive a fork
         queue.put(renderer.render(chi, renderer.model.mean_texture).image.numpy().sum(dtype=np.float64))
 
     process = context.Process(target=draw)

@@ -28,7 +28,7 @@ ACTIONS = ("opening", "spread", "rounding", "tuck", "press", "lids", "brows", "s
 
 # How far things move, in decimetres. Ours, by the size of real mouths: 23 mm between the lips of a wide open vowel.
 _GAP, _UPPER_SHARE, _JAW_SHARE = 0.26, 0.16, 0.70
-_LIDS = 1.40  # ours: a wish beyond shut, since the basis gives way by that much; what comes out is just shut
+_LIDS = 1.05  # ours: a wish beyond shut, since the basis gives way by that much; what comes out is just shut
 _RIDGE = 1e-3  # ours: β stays within five standard deviations, mouth shapes are met to a fifth
 
 # Rings run clockwise in a frontal picture from the right corner: upper lip or lid first, then the lower one backward.
