@@ -216,3 +216,30 @@ def test_real_head_angles_agree_with_another_reconstruction(model: MorphableMode
     reference = loadmat(str(folder / "Obama_clip1.mat"))["coeff"][: len(frames) - 2, 224:227]  # row k is frame k + 2
     correlations = [np.corrcoef(found.angles[2:, i], reference[:, i])[0, 1] for i in range(3)]
     assert min(correlations) > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.data
+@pytest.mark.skipif(not DATA.exists(), reason="needs the real recordings")
+def test_real_head_angles_agree_on_six_recordings(model: MorphableModel) -> None:
+    import av
+    from scipy.io import loadmat
+
+    from face.crop import crop_around
+    from face.tracking import track
+
+    ours, theirs = [], []
+    for path in sorted((DATA / "deep3d_coefficients").glob("*.mp4")):
+        with av.open(str(path)) as container:  # as recorded, 30 frames a second
+            tracked = track((f.to_ndarray(format="rgb24") for f in container.decode(video=0)), path.name)
+        landmarks = crop_around(tracked.landmarks).to_crop(tracked.landmarks)
+        found = fit_geometry(landmarks, tracked.confidence, model, Camera(), len(landmarks))
+        reference = loadmat(str(path.with_suffix(".mat")))["coeff"][:, 224:227]  # row k is frame k + 2
+        angles = found.angles[2 : 2 + len(reference)]
+        ours.append(angles - angles.mean(0))
+        theirs.append(reference - reference.mean(0))
+    mine, other = np.concatenate(ours), np.concatenate(theirs)
+    correlations = [np.corrcoef(mine[:, axis], other[:, axis])[0, 1] for axis in range(3)]
+    errors = np.degrees(np.abs(mine - other).mean(0))
+    assert (np.array(correlations) >= [0.90, 0.98, 0.99]).all()  # pitch, yaw, roll; seen: 0.926, 0.990, 0.997
+    assert (errors <= [1.0, 0.7, 0.5]).all()  # degrees; seen: 0.70, 0.46, 0.26
