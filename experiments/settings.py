@@ -85,10 +85,15 @@ def compose(arguments: Sequence[str], configs: Path = CONFIGS) -> dict[str, Any]
 
 def differences(settings: dict[str, Any], configs: Path = CONFIGS) -> dict[str, tuple[Any, Any]]:
     """Where settings differ from the defaults, as `key -> (value, default)`; None as default of a new key."""
+    plain = _defaults(configs)
+    return {k: (v, plain.get(k)) for k, v in flatten(settings).items() if k != "experiment" and v != plain.get(k)}
+
+
+def _defaults(configs: Path = CONFIGS) -> dict[str, Any]:
+    """All settings of `default.yaml` and its groups, `key -> value`."""
     default = _load(configs / "default.yaml")
     groups = default.pop("defaults")
-    plain = flatten(default | {group: _load(configs / group / f"{option}.yaml") for group, option in groups.items()})
-    return {k: (v, plain.get(k)) for k, v in flatten(settings).items() if k != "experiment" and v != plain.get(k)}
+    return flatten(default | {group: _load(configs / group / f"{option}.yaml") for group, option in groups.items()})
 
 
 def run_id(settings: dict[str, Any]) -> str:
@@ -119,7 +124,7 @@ def expand_grid(arguments: Sequence[str]) -> list[list[str]]:
 
 
 def load_settings(folder: Path) -> dict[str, Any]:
-    """Read the settings that a run folder was made with.
+    """Read the settings that a run folder was made with; those that came later have their defaults.
 
     Raises:
         InputError: If there are none.
@@ -127,7 +132,9 @@ def load_settings(folder: Path) -> dict[str, Any]:
     path = folder / "settings.yaml"
     if not path.is_file():
         raise InputError(f"{folder} is not a run folder: it has no settings.yaml")
-    return _load(path)
+    saved = flatten(_load(path))
+    groups = {key.split(".")[0] for key in saved}
+    return nest({key: value for key, value in _defaults().items() if key.split(".")[0] in groups} | saved)
 
 
 def save_settings(settings: dict[str, Any], folder: Path) -> None:

@@ -227,6 +227,13 @@ def test_settings_survive_their_file(tmp_path):
         load_settings(tmp_path / "nowhere")
 
 
+def test_a_setting_that_came_after_a_run_has_its_default_there(tmp_path):
+    settings = compose(["face.albedo=detailed"])
+    del settings["face"]["model_file"]
+    save_settings(settings, tmp_path)
+    assert load_settings(tmp_path) == compose(["face.albedo=detailed"])
+
+
 def test_nest_inverts_flatten():
     tree = {"a": {"b": 1, "c": {"d": [2]}}, "e": None}
     assert nest(flatten(tree)) == tree
