@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from face.landmarks import COUNT, LEFT_EYE_CORNERS, MOUTH_CORNERS, RIGHT_EYE_CORNERS
-from face.network import TfliteNetwork, part_of
+from face.network import TfliteNetwork, parts_of
 
 INPUT_SIZE = 192  # pixels
 # Names of tensors in the file.
@@ -39,6 +39,13 @@ _LEFT_EYE = (
     *(253, 252, 256, 341, 463, 467, 260, 259, 257, 258, 286, 414, 446, 261, 448, 449, 450, 451, 452, 453),
     *(464, 342, 445, 444, 443, 442, 441, 413, 265, 353, 276, 283, 282, 295, 372, 340, 346, 347, 348, 349),
     *(350, 357, 465, 383, 300, 293, 334, 296, 336, 285, 417),
+)
+# The second looks: their input and output in the file, which counts left and right in the picture, their points, and
+# two of those that lie level in the patch.
+_SECOND_LOOKS = (
+    ("transform_tensor_bilinear_v2", "conv_lips", _MOUTH, MOUTH_CORNERS),
+    ("transform_tensor_bilinear_v2_1", "conv_left_eye", _RIGHT_EYE, RIGHT_EYE_CORNERS),
+    ("transform_tensor_bilinear_v2_2", "conv_right_eye", _LEFT_EYE, LEFT_EYE_CORNERS[::-1]),
 )
 
 
@@ -87,15 +94,12 @@ class LandmarkNet:
     """
 
     def __init__(self, model: Path) -> None:
-        content = model.read_bytes()
-        self._mesh = TfliteNetwork(part_of(content, _PICTURE, [_POINTS, _FEATURES, _LOGIT]))
+        cuts = [(patch, [found]) for patch, found, _, _ in _SECOND_LOOKS]
+        mesh, *looks = parts_of(model.read_bytes(), [(_PICTURE, [_POINTS, _FEATURES, _LOGIT]), *cuts])
+        self._mesh = TfliteNetwork(mesh)
         self._second = [
-            _SecondLook(TfliteNetwork(part_of(content, patch, [found])), np.array(points), ends)
-            for patch, found, points, ends in (
-                ("transform_tensor_bilinear_v2", "conv_lips", _MOUTH, MOUTH_CORNERS),
-                ("transform_tensor_bilinear_v2_1", "conv_left_eye", _RIGHT_EYE, RIGHT_EYE_CORNERS),
-                ("transform_tensor_bilinear_v2_2", "conv_right_eye", _LEFT_EYE, LEFT_EYE_CORNERS[::-1]),
-            )
+            _SecondLook(TfliteNetwork(part), np.array(points), ends)
+            for part, (_, _, points, ends) in zip(looks, _SECOND_LOOKS, strict=True)
         ]
 
     def __call__(self, picture: np.ndarray) -> Sighting:

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import flatbuffers
 import numpy as np
@@ -36,40 +37,51 @@ class TfliteNetwork:
         return {name: self._interpreter.get_tensor(index)[0] for name, index in self._outputs.items()}
 
 
-def part_of(model: bytes, source: str, results: Sequence[str]) -> bytes:
-    """Cut the operators that lie between some tensors out of a network.
+def parts_of(model: bytes, cuts: Sequence[tuple[str, Sequence[str]]]) -> list[bytes]:
+    """Cut the operators that lie between some tensors out of a network, once or several times.
 
     A network with operators that the runtime does not have can be used so, in the parts before and after them.
 
     Args:
         model: The contents of a TFLite file.
-        source: Name of the tensor that becomes the input.
-        results: Names of the tensors that become the outputs.
+        cuts: For each part the name of the tensor that becomes its input, and those of its outputs.
 
     Returns:
-        The contents of a TFLite file.
+        The contents of a TFLite file for each part.
 
     Raises:
         ValueError: The network has no tensor of that name.
     """
     network = schema.ModelT.InitFromPackedBuf(model, 0)
+    network.signatureDefs = None  # they name the old inputs and outputs
     graph = network.subgraphs[0]
     numbers = {tensor.name.decode(): number for number, tensor in enumerate(graph.tensors)}
-    missing = {source, *results} - numbers.keys()
-    if missing:
-        raise ValueError(f"the network has no tensor {', '.join(sorted(missing))}")
-    graph.inputs, graph.outputs = [numbers[source]], [numbers[name] for name in results]
-    wanted, kept = set(graph.outputs), []
-    for operator in reversed(graph.operators):
+    operators, contents = graph.operators, [buffer.data for buffer in network.buffers]
+    parts = []
+    for source, results in cuts:
+        missing = {source, *results} - numbers.keys()
+        if missing:
+            raise ValueError(f"the network has no tensor {', '.join(sorted(missing))}")
+        graph.inputs, graph.outputs = [numbers[source]], [numbers[name] for name in results]
+        graph.operators, used = _between(operators, numbers[source], graph.outputs)
+        needed = {graph.tensors[number].buffer for number in used}
+        for number, buffer in enumerate(network.buffers):
+            buffer.data = contents[number] if number in needed else None
+        builder = flatbuffers.Builder(len(model))
+        builder.Finish(network.Pack(builder), b"TFL3")
+        parts.append(bytes(builder.Output()))
+    return parts
+
+
+def _between(operators: list[Any], source: int, results: list[int]) -> tuple[list[Any], set[int]]:
+    """The operators that make some tensors of another one, in order, and all tensors they touch."""
+    wanted, kept = set(results), []
+    for operator in reversed(operators):
         made = set(operator.outputs.tolist())
-        if made & wanted and numbers[source] not in made:
+        if made & wanted and source not in made:
             kept.append(operator)
             wanted.update(operator.inputs.tolist())
-    graph.operators = kept[::-1]
-    network.signatureDefs = None  # they name the old inputs and outputs
-    builder = flatbuffers.Builder(len(model))
-    builder.Finish(network.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return kept[::-1], wanted
 
 
 @contextmanager

@@ -1,0 +1,79 @@
+"""The landmark network's second looks, and how it is cut into parts."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from face.assets import tracker_assets
+from face.draw_portraits import Painter
+from face.landmark_net import LandmarkNet, _patch, _region
+from face.landmarks import mouth_opening
+from face.network import TfliteNetwork, parts_of
+from face.random_faces import Expression, random_person
+
+
+@pytest.fixture(scope="module")
+def net() -> LandmarkNet:
+    return LandmarkNet(tracker_assets().landmarks)
+
+
+def lid_opening(points: np.ndarray) -> float:
+    return float(np.mean([np.linalg.norm(points[a] - points[b]) for a, b in ((159, 145), (386, 374))]))
+
+
+def test_parts_compute_what_the_whole_computes() -> None:
+    model = tracker_assets().detector.read_bytes()
+    picture = np.random.default_rng(0).uniform(-1, 1, (128, 128, 3)).astype(np.float32)
+    whole = TfliteNetwork(model)(picture)
+    names = sorted(whole)
+    assert len(names) == 2
+    for name, part in zip(names, parts_of(model, [("input", [name]) for name in names]), strict=True):
+        assert len(part) < len(model) + 1000
+        found = TfliteNetwork(part)(picture)
+        assert list(found) == [name]
+        np.testing.assert_allclose(found[name], whole[name], atol=1e-4)
+
+
+def test_a_part_between_unknown_tensors_is_refused() -> None:
+    with pytest.raises(ValueError, match="no tensor nowhere"):
+        parts_of(tracker_assets().detector.read_bytes(), [("input", ["nowhere"])])
+
+
+def test_lips_and_lids_close(net: LandmarkNet) -> None:
+    shut, blink = Expression(), Expression(lids=(0.05, 0.05))
+    speaking = Expression(gap_upper=0.03, gap_lower=0.09, jaw_drop=0.1)
+    drawn = 0
+    for number in (1, 2, 4, 5):
+        rng = np.random.default_rng(number)
+        painter = Painter(random_person(rng))
+        rest, closed, spoken = (net(painter.portrait(state, rng)) for state in (shut, blink, speaking))
+        if min(seen.logit for seen in (rest, closed, spoken)) < 5:
+            continue
+        drawn += 1
+        assert mouth_opening(rest.points) < 0.03
+        # Of a gap drawn as a quarter of the eyes' distance it sees a third at least: lips without teeth are dark too.
+        assert mouth_opening(spoken.points) > mouth_opening(rest.points) + 0.04
+        assert lid_opening(closed.points) < 0.5 * lid_opening(rest.points)
+    assert drawn >= 2
+
+
+def test_a_patch_is_upright_and_holds_its_points_with_a_margin() -> None:
+    rng = np.random.default_rng(2)
+    angle = 0.5
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    points = rng.uniform([-6, -2], [6, 2], (40, 2)) @ turn + [24, 22]
+    axes, corner = _region(points, 3 * turn[0])
+    steps = (points - corner) @ np.linalg.inv(axes)
+    low, high = steps.min(0), steps.max(0)
+    np.testing.assert_allclose(high - low, 16 / 1.5)
+    np.testing.assert_allclose((high + low) / 2, 8)
+    np.testing.assert_allclose(axes[0] / np.linalg.norm(axes[0]), turn[0])
+
+
+def test_features_are_interpolated_as_by_scipy() -> None:
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(48, 48, 5)).astype(np.float32)
+    axes, corner = np.array([[1.1, 0.4], [-0.3, 0.9]]), np.array([12.3, 9.7])
+    places = np.arange(16)[:, None, None] * axes[1] + np.arange(16)[:, None] * axes[0] + corner
+    expected = [ndimage.map_coordinates(features[..., c], places.transpose(2, 0, 1)[::-1], order=1) for c in range(5)]
+    np.testing.assert_allclose(_patch(features, axes, corner), np.stack(expected, -1), atol=1e-5)
