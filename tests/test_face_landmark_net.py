@@ -47,8 +47,7 @@ def test_lips_and_lids_close(net: LandmarkNet) -> None:
         painter = Painter(random_person(rng))
         rest, closed, spoken = (net(painter.portrait(state, rng)) for state in (Expression(), blink, wide))
         assert mouth_opening(rest.points) < 0.03
-        assert mouth_opening(rest.points) < 0.03
-        assert mouth_opening(spoken.points) > 0.18
+        assert mouth_opening(spoken.points) > 0.12
         assert lid_opening(closed.points) < 0.5 * lid_opening(rest.points)
 
 
