@@ -42,13 +42,15 @@ def test_a_part_between_unknown_tensors_is_refused() -> None:
 def test_lips_and_lids_close(net: LandmarkNet) -> None:
     blink = Expression(lids=(0.05, 0.05))
     wide = Expression(gap_upper=0.05, gap_lower=0.15, jaw_drop=0.17, upper_teeth=0.3)
-    for number in (1, 2, 4, 5):
+    seen = []
+    for number in range(1, 9):
         rng = np.random.default_rng(number)
         painter = Painter(random_person(rng))
-        rest, closed, spoken = (net(painter.portrait(state, rng)) for state in (Expression(), blink, wide))
-        assert mouth_opening(rest.points) < 0.03
-        assert mouth_opening(spoken.points) > 0.12
-        assert lid_opening(closed.points) < 0.5 * lid_opening(rest.points)
+        seen.append([net(painter.portrait(state, rng)).points for state in (Expression(), blink, wide)])
+    rest, closed, spoken = zip(*seen, strict=True)
+    assert max(map(mouth_opening, rest)) < 0.03
+    assert np.median(list(map(mouth_opening, spoken))) > 0.15  # in some lights a drawn mouth is not taken for open
+    assert np.median([lid_opening(b) / lid_opening(a) for a, b in zip(rest, closed, strict=True)]) < 0.4
 
 
 def test_a_patch_is_upright_and_holds_its_points_with_a_margin() -> None:
