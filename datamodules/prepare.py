@@ -24,6 +24,7 @@ from face.models.registry import load_face_model, model_version
 from face.reconstructors.geometry import Footage, Geometry
 from face.reconstructors.registry import RECONSTRUCTIONS, reconstruction_version
 from face.tracking import track
+from media.ahead import ahead
 from media.audio import mfcc_windows, read_audio, write_wav
 from media.errors import InputError
 from media.video import FPS, VideoInfo, VideoWriter, probe, sha256, stream_frames
@@ -145,7 +146,7 @@ def _track(
 ) -> tuple[Clip, Footage]:
     """The clip without its reconstruction, and what that is made from."""
     expected = round(info.duration * FPS)
-    tracked = track(stream_frames(info.path), str(info.path), total=expected, progress=progress)
+    tracked = track(ahead(stream_frames(info.path)), str(info.path), total=expected, progress=progress)
     total = len(tracked.landmarks)
     training, note = split_frames(total, settings["train_seconds"])
     crop = crop_around(tracked.landmarks[:training])
@@ -176,7 +177,7 @@ def _track(
 
 
 def _write_pictures(folder: Path, info: VideoInfo, crop: Crop, total: int, training: int, progress: bool) -> None:
-    frames = tqdm(stream_frames(info.path, 0, total), "cropping", total, unit="frame", disable=not progress)
+    frames = tqdm(ahead(stream_frames(info.path, 0, total)), "cropping", total, unit="frame", disable=not progress)
     with (
         # crf 8: above 42 dB (SPEC, clip); every frame a key frame, so that any window is read without its past
         VideoWriter(folder / "crop.mp4", crop.size, crop.size, crf=8, gop=1) as crops,
