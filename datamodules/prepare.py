@@ -6,10 +6,14 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -93,18 +97,29 @@ def prepare_video(
     model = load_face_model(face_model, face_model_file)  # before anything long: its file may be unfit
     scratch = _scratch_folder(Path(cache))
     try:
-        # many small products: threads of the linear algebra would only wait for each other
-        with threadpool_limits(1, "blas"):
+        with _alone() as threads:
             samples = shift_sound(samples, audio_offset)
             clip, footage = _track(scratch, info, digest, samples, settings, progress)
             file = Path(reconstruction_file) if reconstruction_file else None
             _reconstruct(clip, RECONSTRUCTIONS[reconstruction](footage, model, file), model)
-            clip.identity_features[:] = _identity_features(clip, model, identity_encoder, identity_onnx)
+            clip.identity_features[:] = _identity_features(clip, model, identity_encoder, identity_onnx, threads)
         clip.save()
         _publish(scratch, folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return Clip.load(folder)
+
+
+@contextmanager
+def _alone() -> Iterator[int]:
+    """Linear algebra on one thread, giving how many torch had: in many small products more only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1, "blas"):
+            yield threads
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _check(info: VideoInfo) -> None:
@@ -182,11 +197,13 @@ def _write_pictures(folder: Path, info: VideoInfo, crop: Crop, total: int, train
         # crf 8: above 42 dB (SPEC, clip); every frame a key frame, so that any window is read without its past
         VideoWriter(folder / "crop.mp4", crop.size, crop.size, crf=8, gop=1) as crops,
         VideoWriter(folder / "gallery.mp4", info.width, info.height, crf=14, gop=1) as gallery,
+        ThreadPoolExecutor(1) as pool,
     ):
         for index, frame in enumerate(frames):
+            written = pool.submit(gallery.write, frame) if index < training else None
             crops.write(crop.apply(frame))
-            if index < training:
-                gallery.write(frame)
+            if written:
+                written.result()
 
 
 def _reconstruct(clip: Clip, geometry: Geometry, model: MorphableModel) -> None:
@@ -210,7 +227,7 @@ def _fit_appearance(clip: Clip, model: MorphableModel, camera: Camera) -> None:
     fill_appearance(clip.coefficients, clip.frames(clip.training)[chosen], chosen, model, camera)
 
 
-def _identity_features(clip: Clip, model: MorphableModel, encoder: str, onnx: str | None) -> np.ndarray:
+def _identity_features(clip: Clip, model: MorphableModel, encoder: str, onnx: str | None, threads: int) -> np.ndarray:
     """One feature per true frame, (T, 512)."""
     return identity_features(
         clip.frames,
@@ -220,4 +237,5 @@ def _identity_features(clip: Clip, model: MorphableModel, encoder: str, onnx: st
         model,
         Camera(clip.crop.size),
         load_identity_encoder(encoder, onnx),
+        threads,
     )

@@ -4,6 +4,7 @@ The steps are those of preparation; whoever looks at one video without preparing
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,6 +144,7 @@ def identity_features(
     model: MorphableModel,
     camera: Camera,
     encoder: CoefficientEncoder | ArcFaceEncoder,
+    threads: int = 1,
 ) -> np.ndarray:
     """One feature per frame (SPEC, identity feature).
 
@@ -154,6 +156,7 @@ def identity_features(
         model: The morphable face.
         camera: Camera of the crops.
         encoder: What makes features of them.
+        threads: How many may work; the products are small, so each works on frames of its own.
 
     Returns:
         float32 (T, 512) of unit length.
@@ -162,6 +165,12 @@ def identity_features(
     if isinstance(encoder, ArcFaceEncoder):
         points = five_points(landmarks)[..., :2]
         return np.concatenate([encoder(pictures(piece), points[piece]) for piece in pieces])
-    alpha = identity_per_frame(landmarks, confidence, model, camera)
-    delta = np.concatenate([texture_per_frame(pictures(piece), chi[piece], model, camera) for piece in pieces])
-    return encoder(alpha, delta)
+
+    def texture(piece: slice) -> np.ndarray:
+        return texture_per_frame(pictures(piece), chi[piece], model, camera)
+
+    # torch counts its threads per thread
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        alpha = pool.submit(identity_per_frame, landmarks, confidence, model, camera)
+        delta = np.concatenate(list(pool.map(texture, pieces)))
+        return encoder(alpha.result(), delta)

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -74,15 +76,27 @@ class Face:
         return Square(float(x), float(y), float(np.ptp(turned, axis=0).max()) * _MARGIN, angle)
 
 
-def look(net: LandmarkNet, frame: np.ndarray, square: Square) -> Face:
-    """Landmarks of the face that fills a square of a frame, the mean over several looks."""
-    points, logits = [], []
-    for turn in _LOOKS:
-        turned = Square(square.x, square.y, square.side, square.angle + turn)
-        seen = net(sample(frame, turned, INPUT_SIZE))
-        points.append(turned.to_picture(seen.points / INPUT_SIZE))
-        logits.append(seen.logit)
-    return Face(np.mean(points, axis=0), 1 / (1 + math.exp(-np.clip(np.mean(logits), -50, 50))))
+class Looker:
+    """The landmark network, asked several times about one face, side by side.
+
+    Args:
+        model: Its TFLite file.
+    """
+
+    def __init__(self, model: Path) -> None:
+        self._nets = [LandmarkNet(model) for _ in _LOOKS]
+        self._pool = ThreadPoolExecutor(len(_LOOKS))
+
+    def __call__(self, frame: np.ndarray, square: Square) -> Face:
+        """Landmarks of the face that fills a square of a frame, the mean over the looks."""
+
+        def look(net: LandmarkNet, turn: float) -> tuple[np.ndarray, float]:
+            turned = Square(square.x, square.y, square.side, square.angle + turn)
+            seen = net(sample(frame, turned, INPUT_SIZE))
+            return turned.to_picture(seen.points / INPUT_SIZE), seen.logit
+
+        points, logits = zip(*self._pool.map(look, self._nets, _LOOKS), strict=True)
+        return Face(np.mean(points, axis=0), 1 / (1 + math.exp(-np.clip(np.mean(logits), -50, 50))))
 
 
 class FaceTracker:
@@ -91,7 +105,7 @@ class FaceTracker:
     def __init__(self) -> None:
         assets = tracker_assets()
         self._detector = FaceDetector(assets.detector)
-        self._net = LandmarkNet(assets.landmarks)
+        self._look = Looker(assets.landmarks)
 
     def find(self, frame: np.ndarray) -> Face | None:
         """The largest face of a frame, by detection; None if there is none."""
@@ -104,7 +118,7 @@ class FaceTracker:
     def follow(self, frame: np.ndarray, previous: Face | None) -> Face | None:
         """The face of a frame, from where it was in the frame before, or by detection when it is not there any more."""
         if previous is not None:
-            face = look(self._net, frame, previous.square)
+            face = self._look(frame, previous.square)
             if _plausible(face, previous, frame):
                 return face
         return self.find(frame)
@@ -128,7 +142,7 @@ class FaceTracker:
             x, y = detection.centre
             square = Square(x, y, detection.side * _MARGIN, math.atan2(eyes[1], eyes[0]))
             for _ in range(_SETTLE):
-                face = look(self._net, frame, square)
+                face = self._look(frame, square)
                 square = face.square
             if face.confidence >= _PRESENT:
                 faces.append(face)

@@ -9,9 +9,8 @@ from skimage import data
 from face import tracking
 from face.assets import tracker_assets
 from face.detection import FaceDetector, decode, make_anchors, merge, overlap
-from face.landmark_net import LandmarkNet
 from face.landmarks import KEY_POINTS_68, MOUTH_CORNERS, NOSE_TIP, OUTER_EYES
-from face.tracking import Face, FaceTracker, look, track
+from face.tracking import Face, FaceTracker, Looker, track
 from face.warp import Square, sample
 from media.errors import InputError
 
@@ -176,7 +175,7 @@ def test_a_wild_landmark_result_is_not_followed(portrait: np.ndarray, tracker: F
     assert not tracking._plausible(Face(np.add(face.landmarks, [600, 0, 0]), 1.0), face, portrait)
     assert not tracking._plausible(Face(face.landmarks, 0.3), face, portrait)
     assert tracking._plausible(face, face, portrait)
-    assert look(LandmarkNet(tracker_assets().landmarks), np.zeros_like(portrait), face.square).confidence < 0.5
+    assert Looker(tracker_assets().landmarks)(np.zeros_like(portrait), face.square).confidence < 0.5
 
 
 @pytest.mark.data
