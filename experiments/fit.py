@@ -11,7 +11,7 @@ from datamodules.clip import Clip
 from datamodules.personal import PersonalVideoDataModule
 from datamodules.rendered_frames import render_clip
 from experiments.callbacks import last_checkpoint, trainer_keywords
-from experiments.person import person_renderer
+from experiments.person import person_renderer, require_same_face
 from face.coefficients import EXPRESSION, get_pose
 from face.identity import IDENTITY_ENCODERS
 from face.models.morphable_model import MorphableModel, expression_scale, mouth_opening_map
@@ -107,7 +107,9 @@ def _fit(
 ) -> None:
     resume = last_checkpoint(folder, stage)
     if settings["init_from"] and resume is None:
-        load_parent(module, Path(settings["init_from"]), stage)
+        parent = Path(settings["init_from"])
+        require_same_face(parent, settings)
+        load_parent(module, parent, stage)
     trainer = pl.Trainer(**trainer_keywords(settings, folder, stage, wandb_run))
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
 

@@ -24,6 +24,7 @@ from media.video import FPS
 from synthesis.talker import Talker
 
 EMBEDDED_SEED = 0  # of the film: who the person is and what they say
+FACE_VERSION = "face_model_sha256"  # in preparation.json
 _ALBEDO_FRAMES = 100  # ours: more do not change the mean
 
 
@@ -34,6 +35,7 @@ def prepare(settings: dict[str, Any], folder: Path) -> Clip:
         settings: Of the run.
         folder: The run folder.
     """
+    require_same_face(folder, settings)
     data, face = settings["data"], settings["face"]
     cache = Path(data["cache"]) if data["cache"] else cache_folder()
     video = embedded_video(cache, data["embedded_seconds"]) if data["video"] == EMBEDDED else Path(data["video"])
@@ -52,6 +54,7 @@ def prepare(settings: dict[str, Any], folder: Path) -> Clip:
     )
     facts = {
         "clip": str(clip.folder),
+        FACE_VERSION: model_version(face["model"], face["model_file"]),
         "source_sha256": clip.source_sha256,
         "frames": len(clip),
         "training_frames": clip.training_frames,
@@ -65,6 +68,27 @@ def prepare(settings: dict[str, Any], folder: Path) -> Clip:
     }
     _write_json(folder / "preparation.json", facts)
     return clip
+
+
+def require_same_face(folder: Path, settings: dict[str, Any]) -> None:
+    """Refuse to go on with a run that was made with another version of the face model: its coefficients mean others.
+
+    Args:
+        folder: A run folder, or one that becomes one.
+        settings: Whose face model is used now.
+
+    Raises:
+        InputError: If the versions differ.
+    """
+    path = folder / "preparation.json"
+    if not path.exists():
+        return
+    made_with, face = json.loads(path.read_text()).get(FACE_VERSION), settings["face"]
+    if made_with is not None and made_with != model_version(face["model"], face["model_file"]):
+        raise InputError(
+            f"{folder}: was made with another version of the face model {face['model']}; use that version of the "
+            "project (provenance.json), or delete the folder and run it again"
+        )
 
 
 def embedded_video(cache: Path, seconds: float) -> Path:
@@ -104,6 +128,7 @@ def load_talker(settings: dict[str, Any], folder: Path, clip: Clip | None = None
         raise InputError(
             f"{folder}: {' and '.join(missing)} not trained yet; repeat the command of the run to finish it"
         )
+    require_same_face(folder, settings)
     clip = clip or _clip_of_run(settings, folder)
     renderer, albedo = person_renderer(settings, clip)
     device = "cuda" if torch.cuda.is_available() and settings["trainer"]["accelerator"] != "cpu" else "cpu"

@@ -18,12 +18,12 @@ from experiments import provenance, tracking
 from experiments.callbacks import last_checkpoint
 from experiments.fit import fit_audio2pose
 from experiments.generate import readable_speech, speech_output, write_speaking
-from experiments.person import EMBEDDED_SEED
+from experiments.person import EMBEDDED_SEED, FACE_VERSION, require_same_face
 from experiments.report import write_report
 from experiments.settings import EMBEDDED, load_settings
 from face.crop import Crop
 from face.models.morphable_model import MorphableModel
-from face.models.registry import load_face_model
+from face.models.registry import load_face_model, model_version
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from media.audio import mfcc_windows
 from media.errors import InputError
@@ -44,6 +44,7 @@ def run_photo(settings: dict[str, Any], folder: Path, wandb_run: Any | None = No
     Raises:
         InputError: If the photo, the speech or the run of `init_from` cannot be used.
     """
+    require_same_face(folder, settings)
     with provenance.stage(folder, "prepare"):
         readable_speech(Path(settings["generate"]["audio"]))  # refused now, not after the training
         model = load_face_model(settings["face"]["model"])
@@ -104,7 +105,7 @@ def first_stage(settings: dict[str, Any], folder: Path) -> Audio2PoseLSTM:
     """The first stage that listens: of the run `init_from` names, or the run's own.
 
     Raises:
-        InputError: If it is not trained, or knows another face model.
+        InputError: If it is not trained, or knows another face model or version of it.
     """
     parent = Path(settings["init_from"]).expanduser() if settings["init_from"] else folder
     path = last_checkpoint(parent, "audio2pose")
@@ -113,6 +114,7 @@ def first_stage(settings: dict[str, Any], folder: Path) -> Audio2PoseLSTM:
     known, needed = load_settings(parent)["face"]["model"], settings["face"]["model"]
     if known != needed:
         raise InputError(f"init_from={parent}: its face.model is {known}, not {needed}; add face.model={known}")
+    require_same_face(parent, settings)
     return Audio2PoseLSTM.load_from_checkpoint(str(path), map_location="cpu").eval()
 
 
@@ -148,6 +150,8 @@ def embedded_performance(model: MorphableModel, seconds: float) -> Clip:
 def _record(settings: dict[str, Any], folder: Path, portrait: Portrait) -> None:
     height, width = portrait.picture.shape[:2]
     provenance.record(folder, image_sha256=sha256(settings["data"]["image"]))
+    face = settings["face"]
+    facts = {"width": width, "height": height, FACE_VERSION: model_version(face["model"], face["model_file"])}
     part = folder / "preparation.part"
-    part.write_text(json.dumps({"width": width, "height": height}))
+    part.write_text(json.dumps(facts))
     os.replace(part, folder / "preparation.json")
