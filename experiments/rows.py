@@ -1,7 +1,7 @@
 """The evaluation rows of a run as folders of videos, scored by `evaluation` like anybody else's (SPEC, rows).
 
-`reenacted` videos have the true pose and background and a row's expression; `generated` videos have the predicted pose
-and the matched background. The rows differ in the expression alone.
+`reenacted` videos have the true pose, eyelids and background and a row's expression; `generated` videos have the
+predicted pose and the matched background. The rows differ in the expression alone.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,6 +16,7 @@ from evaluation.score import score_pair
 from evaluation.tables import Row, mean_row, write_csv
 from face.coefficients import EXPRESSION
 from media.video import VideoWriter, stream_frames
+from synthesis.eyes import EyeFollower
 from synthesis.talker import Motion, Talker
 
 REFERENCE = "reference"
@@ -58,11 +59,12 @@ def write_rows(talker: Talker, part: slice, folder: Path, progress: bool = False
     total = part.stop - part.start
     _write_once(folder / f"{REFERENCE}.mp4", _true_crops(clip, part), total, None, lossless=True, progress=progress)
     motions = row_expressions(talker, samples)
-    truth = clip.coefficients[part]
+    truth, follow_eyes = clip.coefficients[part], EyeFollower(talker.renderer.model)
     motions["true_coefficients"] = replace(motions["audio"], expression=truth[:, EXPRESSION])
     for name, motion in motions.items():
         chi = truth.copy()
-        chi[:, EXPRESSION] = motion.expression
+        # The eyes are those of the frame behind the face, so the lids are too, as in every video that is generated.
+        chi[:, EXPRESSION] = follow_eyes(motion.expression, truth[:, EXPRESSION])
         reenacted = _pictures(talker.refine(chi, talker.true_background(part)))
         _write_once(folder / name / "reenacted.mp4", reenacted, total, None, lossless=True, progress=progress)
         if name == "true_coefficients":
