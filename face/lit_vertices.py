@@ -64,6 +64,10 @@ def _light_in_loops(
     return projected, colours
 
 
+# Of array elements: numba asks of each signed number whether it counts from the end, which costs as much as the rest.
+_index = np.uint64
+
+
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _light_frames(
     shape: np.ndarray,
@@ -99,7 +103,7 @@ def _light_frames(
             projected[frame, vertex, 2] = depth
         normals[:] = 0
         for face in range(triangles.shape[0]):
-            a, b, c = triangles[face, 0], triangles[face, 1], triangles[face, 2]
+            a, b, c = _index(triangles[face, 0]), _index(triangles[face, 1]), _index(triangles[face, 2])
             ux, vx = posed[b, 0] - posed[a, 0], posed[c, 0] - posed[a, 0]
             uy, vy = posed[b, 1] - posed[a, 1], posed[c, 1] - posed[a, 1]
             uz, vz = posed[b, 2] - posed[a, 2], posed[c, 2] - posed[a, 2]

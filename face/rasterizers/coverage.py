@@ -11,6 +11,9 @@ import numpy as np
 
 _compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
 
+# Of array elements: numba asks of each signed number whether it counts from the end, which costs as much as the rest.
+_index = np.uint64
+
 _TILE = 1  # mixed pixels are looked up by tiles of 2**1 pixels first
 
 
@@ -148,6 +151,7 @@ def _touches(a: int, b: int, c: int, mixed: Mixed) -> bool:
     near, above = mixed.nearest, mixed.above
     left, right = min(near[a, 0], near[b, 0], near[c, 0]), max(near[a, 0], near[b, 0], near[c, 0]) + 1
     top, bottom = min(near[a, 1], near[b, 1], near[c, 1]), max(near[a, 1], near[b, 1], near[c, 1]) + 1
+    left, right, top, bottom = _index(left), _index(right), _index(top), _index(bottom)
     return above[bottom, right] - above[top, right] != above[bottom, left] - above[top, left]
 
 
@@ -170,10 +174,10 @@ def _count(
     while start < faces.shape[0]:
         start, pairs = _find(vertices, faces, samples, start, number, mixed, found, place_of)
         for pair in range(pairs):
-            face, place = found[pair], place_of[pair]
-            slot, sample = place // samples.shape[0], place % samples.shape[0]
+            face, place = _index(found[pair]), place_of[pair]
+            slot, sample = _index(place // samples.shape[0]), _index(place % samples.shape[0])
             x, y = mixed.column[slot] + 0.5 + samples[sample, 0], mixed.row[slot] + 0.5 + samples[sample, 1]
-            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+            a, b, c = _index(faces[face, 0]), _index(faces[face, 1]), _index(faces[face, 2])
             ua, ub, uc = vertices[a, 0] - x, vertices[b, 0] - x, vertices[c, 0] - x
             va, vb, vc = vertices[a, 1] - y, vertices[b, 1] - y, vertices[c, 1] - y
             area = (ub - ua) * (vc - va) - (uc - ua) * (vb - va)
@@ -214,12 +218,13 @@ def _find(
     reach_right, reach_left = samples[:, 0].min() + 0.5, samples[:, 0].max() + 0.5
     reach_down, reach_up = samples[:, 1].min() + 0.5, samples[:, 1].max() + 0.5
     reached = np.empty(number + 1, np.int32)  # the last is written, but never kept
+    change = np.empty((size, 3), np.float64)
     met, meeting = 0, np.empty(faces.shape[0] + 1, np.int32)
     for face in range(start, faces.shape[0]):
-        meeting[met] = face
-        met += _touches(faces[face, 0], faces[face, 1], faces[face, 2], mixed)
+        meeting[_index(met)] = face
+        met += _touches(_index(faces[face, 0]), _index(faces[face, 1]), _index(faces[face, 2]), mixed)
     for face in meeting[:met]:
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        a, b, c = _index(faces[face, 0]), _index(faces[face, 1]), _index(faces[face, 2])
         if pairs + number * size >= found.size:
             return face, pairs
         xa, ya = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])
@@ -236,18 +241,27 @@ def _find(
         # One loop over the pixels of the box, then one over those that are mixed: no branch depends on what is there.
         near, column = 0, left
         for _ in range(max(right - left + 1, 0) * max(bottom - row + 1, 0)):
-            reached[near] = mixed.slot[row, column]
-            near += mixed.here[row, column]
+            reached[_index(near)] = mixed.slot[_index(row), _index(column)]
+            near += mixed.here[_index(row), _index(column)]
             last = column == right
             column = left if last else column + 1
             row += last
+        # How the three edge functions change from the centre of a pixel to its samples.
+        for sample in range(size):
+            x, y = samples[sample, 0], samples[sample, 1]
+            change[sample, 0] = x * (yb - yc) - y * (xb - xc)
+            change[sample, 1] = x * (yc - ya) - y * (xc - xa)
+            change[sample, 2] = x * (ya - yb) - y * (xa - xb)
         for place in range(near):
-            slot = reached[place]
+            slot = _index(reached[place])
+            x, y = mixed.column[slot] + 0.5, mixed.row[slot] + 0.5
+            ua, va, ub, vb, uc, vc = xa - x, ya - y, xb - x, yb - y, xc - x, yc - y
+            # As in the z-buffer the neighbour across an edge gets exactly the opposite number.
+            for_a, for_b, for_c = ub * vc - uc * vb, uc * va - ua * vc, ua * vb - ub * va
             for sample in range(size):
-                x, y = mixed.column[slot] + 0.5 + samples[sample, 0], mixed.row[slot] + 0.5 + samples[sample, 1]
-                ua, va, ub, vb, uc, vc = xa - x, ya - y, xb - x, yb - y, xc - x, yc - y
-                inside = (ub * vc - uc * vb <= 0) & (uc * va - ua * vc <= 0) & (ua * vb - ub * va <= 0)
-                found[pairs], place_of[pairs] = face, slot * size + sample
+                inside = (for_a + change[sample, 0] <= 0) & (for_b + change[sample, 1] <= 0)
+                inside &= for_c + change[sample, 2] <= 0
+                found[_index(pairs)], place_of[_index(pairs)] = face, reached[place] * size + sample
                 pairs += inside
     return faces.shape[0], pairs
 

@@ -14,6 +14,9 @@ import numpy as np
 
 _compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
 
+# Of array elements: numba asks of each signed number whether it counts from the end, which costs as much as the rest.
+_index = np.uint64
+
 _SHIFT = 15  # packed pixels: images up to 32767 px
 
 
@@ -90,7 +93,7 @@ def _find(faces: np.ndarray, start: int, work: Work) -> tuple[int, int]:
     place, nearby = work.place, work.nearby
     pairs = 0
     for face in range(start, faces.shape[0]):
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        a, b, c = _index(faces[face, 0]), _index(faces[face, 1]), _index(faces[face, 2])
         xa, ya, xb, yb, xc, yc = place[a, 0], place[a, 1], place[b, 0], place[b, 1], place[c, 0], place[c, 1]
         area = (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya)
         # Rows run downward, so a front face has negative area; this also drops NaN and triangles seen edge-on.
@@ -112,7 +115,7 @@ def _find(faces: np.ndarray, start: int, work: Work) -> tuple[int, int]:
             # Each edge by itself and relative to the centre: the neighbour across the edge gets exactly the opposite
             # number, so nothing falls between two triangles.
             inside = (ub * vc - uc * vb <= 0) & (uc * va - ua * vc <= 0) & (ua * vb - ub * va <= 0)
-            work.face[pairs], work.pixel[pairs] = face, _pack(row, column)
+            work.face[_index(pairs)], work.pixel[_index(pairs)] = face, _pack(row, column)
             pairs += inside  # type: ignore[assignment]
             last = column == right
             column = left if last else column + 1
@@ -166,9 +169,9 @@ def rasterize_frames(
         while start < faces.shape[0]:
             start, pairs = _find(faces, start, work)
             for pair in range(pairs):
-                face, pixel = work.face[pair], work.pixel[pair]
-                row, column = _row(pixel), _column(pixel)
-                a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+                face, pixel = _index(work.face[pair]), work.pixel[pair]
+                row, column = _index(_row(pixel)), _index(_column(pixel))
+                a, b, c = _index(faces[face, 0]), _index(faces[face, 1]), _index(faces[face, 2])
                 wa, wb, wc, distance = _meet(work.place, a, b, c, column + 0.5, row + 0.5)
                 if distance < depth[frame, row, column]:
                     depth[frame, row, column] = distance
@@ -228,11 +231,11 @@ def _paint(
     """Draws the pairs listed on `image` (3, H * W) and `kind` (H * W,)."""
     depth, width = work.depth.reshape(-1), work.depth.shape[1]
     for pair in range(pairs):
-        face, packed = work.face[pair], work.pixel[pair]
+        face, packed = _index(work.face[pair]), work.pixel[pair]
         row, column = _row(packed), _column(packed)
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        a, b, c = _index(faces[face, 0]), _index(faces[face, 1]), _index(faces[face, 2])
         wa, wb, wc, distance = _meet(work.place, a, b, c, column + 0.5, row + 0.5)
-        pixel = np.uint64(row * width + column)
+        pixel = _index(row * width + column)
         if distance < depth[pixel]:
             depth[pixel] = distance
             kind[pixel] = labels[face] + 1
