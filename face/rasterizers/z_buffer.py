@@ -30,6 +30,7 @@ class Work(NamedTuple):
             before it, within the image.
         face: (N,) int32, triangles of the pairs.
         pixel: (N,) int32, pixels of the pairs, packed.
+        areas: (N, 3) float64, twice the areas that a pixel's centre spans with the sides opposite to the corners.
         depth: (H, W) float32, of what is seen so far.
     """
 
@@ -37,6 +38,7 @@ class Work(NamedTuple):
     nearby: np.ndarray
     face: np.ndarray
     pixel: np.ndarray
+    areas: np.ndarray
     depth: np.ndarray
 
 
@@ -64,6 +66,7 @@ def _allocate(vertices: int, height: int, width: int) -> Work:
         np.empty((vertices, 4), np.int32),
         np.empty(pairs, np.int32),
         np.empty(pairs, np.int32),
+        np.empty((pairs, 3), np.float64),
         np.empty((height, width), np.float32),
     )
 
@@ -90,7 +93,7 @@ def _find(faces: np.ndarray, start: int, work: Work) -> tuple[int, int]:
     Returns:
         The next face to go on with and the number of pairs listed.
     """
-    place, nearby = work.place, work.nearby
+    place, nearby, areas = work.place, work.nearby, work.areas
     pairs = 0
     for face in range(start, faces.shape[0]):
         a, b, c = _index(faces[face, 0]), _index(faces[face, 1]), _index(faces[face, 2])
@@ -114,8 +117,11 @@ def _find(faces: np.ndarray, start: int, work: Work) -> tuple[int, int]:
             va, vb, vc = ya - y, yb - y, yc - y
             # Each edge by itself and relative to the centre: the neighbour across the edge gets exactly the opposite
             # number, so nothing falls between two triangles.
-            inside = (ub * vc - uc * vb <= 0) & (uc * va - ua * vc <= 0) & (ua * vb - ub * va <= 0)
-            work.face[_index(pairs)], work.pixel[_index(pairs)] = face, _pack(row, column)
+            for_a, for_b, for_c = ub * vc - uc * vb, uc * va - ua * vc, ua * vb - ub * va
+            inside = (for_a <= 0) & (for_b <= 0) & (for_c <= 0)
+            pair = _index(pairs)
+            work.face[pair], work.pixel[pair] = face, _pack(row, column)
+            areas[pair, 0], areas[pair, 1], areas[pair, 2] = for_a, for_b, for_c
             pairs += inside  # type: ignore[assignment]
             last = column == right
             column = left if last else column + 1
@@ -125,17 +131,12 @@ def _find(faces: np.ndarray, start: int, work: Work) -> tuple[int, int]:
 
 @_compiled
 def _meet(
-    place: np.ndarray, a: int, b: int, c: int, x: float, y: float
+    place: np.ndarray, a: int, b: int, c: int, areas: np.ndarray
 ) -> tuple[np.float32, np.float32, np.float32, np.float32]:
-    """Perspective-correct weights of the corners a, b, c and the depth at a point inside their triangle."""
-    ua, va = place[a, 0] - x, place[a, 1] - y
-    ub, vb = place[b, 0] - x, place[b, 1] - y
-    uc, vc = place[c, 0] - x, place[c, 1] - y
-    area = (ub - ua) * (vc - va) - (uc - ua) * (vb - va)
-    wa = (ub * vc - uc * vb) * place[a, 2]
-    wb = (uc * va - ua * vc) * place[b, 2]
-    wc = (ua * vb - ub * va) * place[c, 2]
+    """Perspective-correct weights of the corners a, b, c and the depth at a point of their triangle, from its areas."""
+    wa, wb, wc = areas[0] * place[a, 2], areas[1] * place[b, 2], areas[2] * place[c, 2]
     unit = 1.0 / (wa + wb + wc)
+    area = areas[0] + areas[1] + areas[2]
     return np.float32(wa * unit), np.float32(wb * unit), np.float32(wc * unit), np.float32(area * unit)
 
 
@@ -172,7 +173,7 @@ def rasterize_frames(
                 face, pixel = _index(work.face[pair]), work.pixel[pair]
                 row, column = _index(_row(pixel)), _index(_column(pixel))
                 a, b, c = _index(faces[face, 0]), _index(faces[face, 1]), _index(faces[face, 2])
-                wa, wb, wc, distance = _meet(work.place, a, b, c, column + 0.5, row + 0.5)
+                wa, wb, wc, distance = _meet(work.place, a, b, c, work.areas[_index(pair)])
                 if distance < depth[frame, row, column]:
                     depth[frame, row, column] = distance
                     triangle[frame, row, column] = face
@@ -234,7 +235,7 @@ def _paint(
         face, packed = _index(work.face[pair]), work.pixel[pair]
         row, column = _row(packed), _column(packed)
         a, b, c = _index(faces[face, 0]), _index(faces[face, 1]), _index(faces[face, 2])
-        wa, wb, wc, distance = _meet(work.place, a, b, c, column + 0.5, row + 0.5)
+        wa, wb, wc, distance = _meet(work.place, a, b, c, work.areas[_index(pair)])
         pixel = _index(row * width + column)
         if distance < depth[pixel]:
             depth[pixel] = distance
