@@ -8,6 +8,7 @@ The file joins its networks by operators of its authors' runtime. They are done 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numba
@@ -95,8 +96,7 @@ class LandmarkNet:
     """
 
     def __init__(self, model: Path) -> None:
-        cuts = [(patch, [found]) for patch, found, _, _ in _SECOND_LOOKS]
-        mesh, *looks = parts_of(model.read_bytes(), [(_PICTURE, [_POINTS, _FEATURES, _LOGIT]), *cuts])
+        mesh, *looks = _parts(model)
         self._mesh = TfliteNetwork(mesh)
         self._second = [
             _SecondLook(TfliteNetwork(part), np.array(points), ends)
@@ -115,6 +115,13 @@ class LandmarkNet:
         for look in self._second:
             points[look.points, :2] = look.place(first, seen[_FEATURES])
         return Sighting(points, float(seen[_LOGIT].item()))
+
+
+@lru_cache(maxsize=1)  # a tracker has two of these networks, and cutting takes a sixth of a second
+def _parts(model: Path) -> list[bytes]:
+    """The first network and those of the second looks, as TFLite files."""
+    cuts = [(patch, [found]) for patch, found, _, _ in _SECOND_LOOKS]
+    return parts_of(model.read_bytes(), [(_PICTURE, [_POINTS, _FEATURES, _LOGIT]), *cuts])
 
 
 def _region(points: np.ndarray, across: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
