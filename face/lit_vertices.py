@@ -65,7 +65,7 @@ def _light_in_loops(
 
 
 # Of array elements: numba asks of each signed number whether it counts from the end, which costs as much as the rest.
-_index = np.uint64
+_index: Any = np.uint64
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")

@@ -23,7 +23,7 @@ def luma_weights(bt709: bool) -> tuple[float, float]:
 def planes_of(picture: av.VideoFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Luma, blue and red of a 4:2:0 picture as uint8 arrays on its own memory; their rows may be longer than it."""
     luma, blue, red = (
-        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size) for plane in picture.planes
+        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size) for plane in picture.planes
     )
     return luma, blue, red
 

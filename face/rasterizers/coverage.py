@@ -12,7 +12,7 @@ import numpy as np
 _compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 # Of array elements: numba asks of each signed number whether it counts from the end, which costs as much as the rest.
-_index = np.uint64
+_index: Any = np.uint64
 
 _TILE = 1  # mixed pixels are looked up by tiles of 2**1 pixels first
 

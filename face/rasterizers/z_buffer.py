@@ -7,7 +7,7 @@ list is worked through in order, where nearly every entry is drawn.
 Kernels call none of another file: numba's cache would not notice when that one changes.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 _compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 # Of array elements: numba asks of each signed number whether it counts from the end, which costs as much as the rest.
-_index = np.uint64
+_index: Any = np.uint64
 
 _SHIFT = 15  # packed pixels: images up to 32767 px
 
@@ -122,7 +122,7 @@ def _find(faces: np.ndarray, start: int, work: Work) -> tuple[int, int]:
             pair = _index(pairs)
             work.face[pair], work.pixel[pair] = face, _pack(row, column)
             areas[pair, 0], areas[pair, 1], areas[pair, 2] = for_a, for_b, for_c
-            pairs += inside  # type: ignore[assignment]
+            pairs += inside
             last = column == right
             column = left if last else column + 1
             row += last
