@@ -4,9 +4,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
-_KERNEL_RADIUS = 2  # of the bicubic kernel, in output pixels when shrinking and in input pixels when enlarging
+from face.resampling import resample
 
 
 @dataclass(frozen=True)
@@ -40,14 +39,7 @@ class Crop:
         Returns:
             (size, size, 3) uint8.
         """
-        # The kernel must see real neighbours beyond the square, or a rim of one pixel would drift inward.
-        margin = math.ceil(_KERNEL_RADIUS * max(self.side / self.size, 1)) + 1
-        left, top = math.floor(self.x) - margin, math.floor(self.y) - margin
-        right, bottom = math.ceil(self.x + self.side) + margin, math.ceil(self.y + self.side) + margin
-        region = _replicated(frame, left, top, right, bottom)
-        box = (self.x - left, self.y - top, self.x - left + self.side, self.y - top + self.side)
-        resized = Image.fromarray(region).resize((self.size, self.size), Image.Resampling.BICUBIC, box=box)
-        return np.asarray(resized)
+        return resample(frame, self.x, self.y, self.side, self.size)
 
     def to_crop(self, points: np.ndarray) -> np.ndarray:
         """Source pixels to crop pixels.
@@ -96,13 +88,3 @@ def crop_around(landmarks: np.ndarray, margin: float = 1.25, size: int = 256) ->
     side = float(margin * (high - low).max())
     x, y = (low + high) / 2 - side / 2
     return Crop(float(x), float(y), side, size)
-
-
-def _replicated(frame: np.ndarray, left: int, top: int, right: int, bottom: int) -> np.ndarray:
-    """Contiguous frame[top:bottom, left:right] where indices beyond the picture mean its nearest edge."""
-    height, width = frame.shape[:2]
-    if left >= 0 and top >= 0 and right <= width and bottom <= height:
-        return np.ascontiguousarray(frame[top:bottom, left:right])
-    rows = np.arange(top, bottom).clip(0, height - 1)
-    columns = np.arange(left, right).clip(0, width - 1)
-    return np.ascontiguousarray(frame[rows[:, None], columns])

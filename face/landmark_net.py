@@ -8,8 +8,10 @@ The file joins its networks by operators of its authors' runtime. They are done 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+import numba
 import numpy as np
 
 from face.landmarks import COUNT, LEFT_EYE_CORNERS, MOUTH_CORNERS, RIGHT_EYE_CORNERS
@@ -94,8 +96,7 @@ class LandmarkNet:
     """
 
     def __init__(self, model: Path) -> None:
-        cuts = [(patch, [found]) for patch, found, _, _ in _SECOND_LOOKS]
-        mesh, *looks = parts_of(model.read_bytes(), [(_PICTURE, [_POINTS, _FEATURES, _LOGIT]), *cuts])
+        mesh, *looks = _parts(model)
         self._mesh = TfliteNetwork(mesh)
         self._second = [
             _SecondLook(TfliteNetwork(part), np.array(points), ends)
@@ -116,6 +117,13 @@ class LandmarkNet:
         return Sighting(points, float(seen[_LOGIT].item()))
 
 
+@lru_cache(maxsize=1)  # a tracker has two of these networks, and cutting takes a sixth of a second
+def _parts(model: Path) -> list[bytes]:
+    """The first network and those of the second looks, as TFLite files."""
+    cuts = [(patch, [found]) for patch, found, _, _ in _SECOND_LOOKS]
+    return parts_of(model.read_bytes(), [(_PICTURE, [_POINTS, _FEATURES, _LOGIT]), *cuts])
+
+
 def _region(points: np.ndarray, across: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rectangle around points, as axes (2, 2), one row per step in x and in y of the patch, and its corner (2,)."""
     x = across / np.linalg.norm(across)
@@ -128,12 +136,23 @@ def _region(points: np.ndarray, across: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 def _patch(features: np.ndarray, axes: np.ndarray, corner: np.ndarray) -> np.ndarray:
     """float32 (16, 16, C) features, interpolated between pixels, whose centres the file puts at whole numbers."""
-    steps = np.arange(_PATCH_SIZE)
-    places = steps[:, None, None] * axes[1] + steps[:, None] * axes[0] + corner
-    places = places.clip(0, _FEATURE_SIZE - 1.001)
-    pixel = places.astype(int)
-    right, down = (places - pixel).astype(np.float32)[..., None].transpose(2, 0, 1, 3)
-    column, row = pixel[..., 0], pixel[..., 1]
-    above = features[row, column] * (1 - right) + features[row, column + 1] * right
-    below = features[row + 1, column] * (1 - right) + features[row + 1, column + 1] * right
-    return np.ascontiguousarray(above * (1 - down) + below * down)
+    patch = np.empty((_PATCH_SIZE, _PATCH_SIZE, features.shape[2]), np.float32)
+    _interpolate(features, axes, corner, patch)
+    return patch
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _interpolate(features: np.ndarray, axes: np.ndarray, corner: np.ndarray, patch: np.ndarray) -> None:
+    """Fills `patch`, step by step along `axes` from `corner` of the feature map on."""
+    high = features.shape[0] - 1.001
+    for row in range(patch.shape[0]):
+        for column in range(patch.shape[1]):
+            x = min(max(column * axes[0, 0] + row * axes[1, 0] + corner[0], 0.0), high)
+            y = min(max(column * axes[0, 1] + row * axes[1, 1] + corner[1], 0.0), high)
+            left, top = int(x), int(y)
+            right, down = np.float32(x - left), np.float32(y - top)
+            one = np.float32(1)
+            for channel in range(patch.shape[2]):
+                above = features[top, left, channel] * (one - right) + features[top, left + 1, channel] * right
+                below = features[top + 1, left, channel] * (one - right) + features[top + 1, left + 1, channel] * right
+                patch[row, column, channel] = above * (one - down) + below * down

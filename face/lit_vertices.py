@@ -64,6 +64,10 @@ def _light_in_loops(
     return projected, colours
 
 
+# Of array elements: numba asks of each signed number whether it counts from the end, which costs as much as the rest.
+_index: Any = np.uint64
+
+
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _light_frames(
     shape: np.ndarray,
@@ -82,6 +86,8 @@ def _light_frames(
     """Fills `projected` and `colours` (B, V, 3) in the frames `begin`, `begin + step`, ..."""
     count = shape.shape[1]
     posed, normals = np.empty((count, 3), np.float32), np.empty((count, 3), np.float32)
+    along, upward, nearer = np.empty(count, np.float32), np.empty(count, np.float32), np.empty(count, np.float32)
+    lit = np.empty(count, np.float32)
     distance, zero, one = np.float32(CAMERA_DISTANCE), np.float32(0), np.float32(1)
     tiny = np.float32(1e-12)
     for frame in range(begin, shape.shape[0], step):
@@ -99,7 +105,7 @@ def _light_frames(
             projected[frame, vertex, 2] = depth
         normals[:] = 0
         for face in range(triangles.shape[0]):
-            a, b, c = triangles[face, 0], triangles[face, 1], triangles[face, 2]
+            a, b, c = _index(triangles[face, 0]), _index(triangles[face, 1]), _index(triangles[face, 2])
             ux, vx = posed[b, 0] - posed[a, 0], posed[c, 0] - posed[a, 0]
             uy, vy = posed[b, 1] - posed[a, 1], posed[c, 1] - posed[a, 1]
             uz, vz = posed[b, 2] - posed[a, 2], posed[c, 2] - posed[a, 2]
@@ -109,12 +115,19 @@ def _light_frames(
                 normals[corner, 1] += ny
                 normals[corner, 2] += nz
         skin = albedo[min(frame, albedo.shape[0] - 1)]
+        # Vertex by vertex in plain rows: many per instruction.
         for vertex in range(count):
             x, y, z = normals[vertex, 0], normals[vertex, 1], normals[vertex, 2]
             inverse = one / max(np.sqrt(x * x + y * y + z * z), tiny)
-            x, y, z = x * inverse, y * inverse, z * inverse
-            for colour in range(3):
-                q = forms[frame, colour]
-                light = (q[0] * x + q[3] * y + q[6]) * x + (q[1] * y + q[4] * z + q[7]) * y
-                light += (q[2] * z + q[5] * x + q[8]) * z + q[9]
-                colours[frame, vertex, colour] = min(max(skin[vertex, colour] * light, zero), one)
+            along[vertex], upward[vertex], nearer[vertex] = x * inverse, y * inverse, z * inverse
+        for colour in range(3):
+            q = forms[frame, colour]
+            xx, yy, zz, xy, yz, zx = q[0], q[1], q[2], q[3], q[4], q[5]
+            x1, y1, z1, constant = q[6], q[7], q[8], q[9]
+            for vertex in range(count):
+                x, y, z = along[vertex], upward[vertex], nearer[vertex]
+                lit[vertex] = (
+                    (xx * x + xy * y + x1) * x + (yy * y + yz * z + y1) * y + (zz * z + zx * x + z1) * z + constant
+                )
+            for vertex in range(count):
+                colours[frame, vertex, colour] = min(max(skin[vertex, colour] * lit[vertex], zero), one)

@@ -13,7 +13,7 @@ from face import landmarks as mesh
 from face.assets import tracker_assets
 from face.detection import SMALLEST_SHARE, TILE_LEVELS, Detection, FaceDetector, overlap
 from face.landmark_net import INPUT_SIZE, LandmarkNet
-from face.warp import Square, sample
+from face.warp import Square, reduce_around
 from media.errors import InputError
 from media.video import FPS
 
@@ -89,13 +89,14 @@ class Looker:
 
     def __call__(self, frame: np.ndarray, square: Square) -> Face:
         """Landmarks of the face that fills a square of a frame, the mean over the looks."""
+        squares = [Square(square.x, square.y, square.side, square.angle + turn) for turn in _LOOKS]
+        reduced = reduce_around(frame, squares, INPUT_SIZE)
 
-        def look(net: LandmarkNet, turn: float) -> tuple[np.ndarray, float]:
-            turned = Square(square.x, square.y, square.side, square.angle + turn)
-            seen = net(sample(frame, turned, INPUT_SIZE))
+        def look(net: LandmarkNet, turned: Square) -> tuple[np.ndarray, float]:
+            seen = net(reduced.sample(turned, INPUT_SIZE))
             return turned.to_picture(seen.points / INPUT_SIZE), seen.logit
 
-        points, logits = zip(*self._pool.map(look, self._nets, _LOOKS), strict=True)
+        points, logits = zip(*self._pool.map(look, self._nets, squares), strict=True)
         return Face(np.mean(points, axis=0), 1 / (1 + math.exp(-np.clip(np.mean(logits), -50, 50))))
 
 

@@ -1,6 +1,7 @@
 """Sampling a turned square of a picture, antialiased, for the networks of the tracker."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numba
@@ -40,6 +41,60 @@ class Square:
         return placed
 
 
+@dataclass(frozen=True)
+class Reduced:
+    """Part of a picture, smaller by a whole number: what shrinking without aliasing starts from.
+
+    Attributes:
+        blocks: float32 (h, w, 3) means of blocks of pixels, in [0, 1].
+        left: Of the blocks, in blocks from the picture's edge.
+        top: Likewise.
+        block: Side of a block in pixels.
+        width: Of the whole picture, pixels.
+        height: Of the whole picture, pixels.
+    """
+
+    blocks: np.ndarray
+    left: int
+    top: int
+    block: int
+    width: int
+    height: int
+
+    def sample(self, square: Square, size: int, replicate: bool = True) -> np.ndarray:
+        """See `sample`, of a square that this was made for."""
+        block, step = self.block, square.side / size / self.block
+        limits = np.array([0, 0, self.width, self.height]) / block - np.array([self.left, self.top] * 2)
+        return _interpolate(
+            self.blocks,
+            (square.x / block - self.left, square.y / block - self.top),
+            (math.cos(square.angle) * step, math.sin(square.angle) * step),
+            limits,
+            size,
+            replicate,
+        )
+
+
+def reduce_around(frame: np.ndarray, squares: Sequence[Square], size: int) -> Reduced:
+    """What samples of squares of about the same place and side have in common.
+
+    Args:
+        frame: (H, W, 3) uint8.
+        squares: The regions.
+        size: Side of the samples in pixels.
+    """
+    height, width = frame.shape[:2]
+    block = max(1, round(min(square.side for square in squares) / size))
+    reaches = [
+        square.side * (abs(math.cos(square.angle)) + abs(math.sin(square.angle))) / 2 + 2 * block for square in squares
+    ]
+    reach = list(zip(squares, reaches, strict=True))
+    left, right = _block_range(min(q.x - r for q, r in reach), max(q.x + r for q, r in reach), width, block)
+    top, bottom = _block_range(min(q.y - r for q, r in reach), max(q.y + r for q, r in reach), height, block)
+    rows = np.ascontiguousarray(frame).reshape(height, -1)
+    return Reduced(_block_means(rows, top, bottom, left, right, block), left, top, block, width, height)
+
+
 def sample(frame: np.ndarray, square: Square, size: int, replicate: bool = True) -> np.ndarray:
     """Resample a square of a picture.
 
@@ -56,22 +111,7 @@ def sample(frame: np.ndarray, square: Square, size: int, replicate: bool = True)
     Returns:
         (size, size, 3) float32 in [0, 1].
     """
-    height, width = frame.shape[:2]
-    step = square.side / size
-    block = max(1, round(step))
-    reach = square.side * (abs(math.cos(square.angle)) + abs(math.sin(square.angle))) / 2 + 2 * block
-    left, right = _block_range(square.x - reach, square.x + reach, width, block)
-    top, bottom = _block_range(square.y - reach, square.y + reach, height, block)
-    reduced = _block_means(np.ascontiguousarray(frame), top, bottom, left, right, block)
-    limits = np.array([-left * block, -top * block, width - left * block, height - top * block]) / block
-    return _interpolate(
-        reduced,
-        (square.x / block - left, square.y / block - top),
-        (math.cos(square.angle) * step / block, math.sin(square.angle) * step / block),
-        limits,
-        size,
-        replicate,
-    )
+    return reduce_around(frame, [square], size).sample(square, size, replicate)
 
 
 def _block_range(low: float, high: float, length: int, block: int) -> tuple[int, int]:
@@ -81,25 +121,30 @@ def _block_range(low: float, high: float, length: int, block: int) -> tuple[int,
     return first, min(max(math.ceil(high / block), first + 1), blocks)
 
 
-@numba.njit(cache=True, nogil=True)
-def _block_means(frame: np.ndarray, top: int, bottom: int, left: int, right: int, block: int) -> np.ndarray:
-    """Means of block x block pixels, float32 in [0, 1]; blocks cut by the edge average what they have."""
-    height, width = frame.shape[:2]
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _block_means(rows: np.ndarray, top: int, bottom: int, left: int, right: int, block: int) -> np.ndarray:
+    """Means of block x block pixels of `rows` (H, 3 W), float32 in [0, 1]; blocks cut by the edge average the rest."""
+    height, width = rows.shape[0], rows.shape[1] // 3
     means = np.empty((bottom - top, right - left, 3), np.float32)
+    begin, end = left * block, min(right * block, width)
+    sums = np.empty(3 * (end - begin), np.int32)
     for row in range(top, bottom):
-        first_y, last_y = row * block, min(row * block + block, height)
-        for column in range(left, right):
-            first_x, last_x = column * block, min(column * block + block, width)
-            red = green = blue = 0
-            for y in range(first_y, last_y):
-                for x in range(first_x, last_x):
-                    red += frame[y, x, 0]
-                    green += frame[y, x, 1]
-                    blue += frame[y, x, 2]
-            weight = np.float32(1) / np.float32(255 * (last_y - first_y) * (last_x - first_x))
-            means[row - top, column - left, 0] = red * weight
-            means[row - top, column - left, 1] = green * weight
-            means[row - top, column - left, 2] = blue * weight
+        first, last = row * block, min(row * block + block, height)
+        sums[:] = 0
+        for y in range(first, last):  # whole rows at a time: many pixels per instruction
+            line = rows[y, 3 * begin : 3 * end]
+            for place in range(sums.size):
+                sums[place] += np.int32(line[place])
+        for column in range(right - left):
+            place, past = 3 * column * block, min(3 * (column * block + block), sums.size)
+            weight = np.float32(1) / np.float32(255 * (last - first) * ((past - place) // 3))
+            red = green = blue = np.int32(0)
+            while place < past:
+                red, green, blue = red + sums[place], green + sums[place + 1], blue + sums[place + 2]
+                place += 3
+            means[row - top, column, 0] = np.float32(red) * weight
+            means[row - top, column, 1] = np.float32(green) * weight
+            means[row - top, column, 2] = np.float32(blue) * weight
     return means
 
 

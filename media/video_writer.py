@@ -8,9 +8,9 @@ from typing import BinaryIO, cast
 
 import av
 import numpy as np
-from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from media.audio import SAMPLE_RATE, checked_samples
+from media.colours import luma_weights, planes_of, rgb_to_420
 from media.errors import InputError
 from media.whole_file import whole_file
 
@@ -65,7 +65,6 @@ class VideoWriter:
         self._lossless = lossless
         self._frames = 0
         self._samples = 0
-        self._reformatter = VideoReformatter()
         self._open = ExitStack()
 
     def __enter__(self) -> "VideoWriter":
@@ -128,16 +127,12 @@ class VideoWriter:
             raise ValueError(f"expected a uint8 frame {(*self._size, 3)}, found {frame.dtype} {frame.shape}.")
         if any(odd[1] for odd in self._odd):
             frame = np.pad(frame, (*self._odd, (0, 0)), mode="edge")
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-        if not self._lossless:
-            picture = self._reformatter.reformat(
-                picture,
-                format="yuv420p",
-                dst_colorspace=Colorspace.ITU601,
-                dst_color_range="MPEG",
-                interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND,
-                threads=1,
-            )
+        frame = np.ascontiguousarray(frame)
+        if self._lossless:
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+        else:
+            picture = av.VideoFrame(frame.shape[1], frame.shape[0], "yuv420p")
+            rgb_to_420(frame.reshape(len(frame), -1), luma_weights(bt709=False), *planes_of(picture))
         picture.pts, picture.time_base = self._frames, Fraction(1, FPS)
         self._container.mux(self._video.encode(picture))
         self._frames += 1

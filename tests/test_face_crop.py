@@ -2,6 +2,8 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter
 from skimage.transform import rescale
 
 from face.crop import Crop, crop_around
@@ -47,6 +49,19 @@ def test_stripes_above_the_limit_vanish():
     frame = np.zeros((512, 512, 3), np.uint8)
     frame[:, ::2] = 255
     assert Crop(0.5, 0, 511, 64).apply(frame).std() < 2
+
+
+@pytest.mark.parametrize(("x", "y", "side"), [(33.6, 12.3, 65.8), (10.2, 5.7, 200.1), (0, 0, 128), (-30.5, 90.2, 150)])
+def test_as_pillow_does(x, y, side):
+    rng = np.random.default_rng(1)
+    frame = gaussian_filter(rng.normal(128, 90, (220, 240, 3)), (1, 1, 0)).clip(0, 255).astype(np.uint8)
+    edge = 160  # beyond the picture its edge is repeated
+    padded = Image.fromarray(np.pad(frame, ((edge, edge), (edge, edge), (0, 0)), mode="edge"))
+    box = (x + edge, y + edge, x + edge + side, y + edge + side)
+    wanted = np.asarray(padded.resize((100, 100), Image.Resampling.BICUBIC, box=box)).astype(int)
+    difference = np.abs(Crop(x, y, side, 100).apply(frame) - wanted)
+    assert difference.max() <= 4  # Pillow rounds and clips between rows and columns
+    assert (difference <= 1).mean() > 0.99
 
 
 def test_outside_repeats_the_edge():

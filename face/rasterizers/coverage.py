@@ -11,7 +11,10 @@ import numpy as np
 
 _compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
 
-_TILE = 2  # mixed pixels are looked up by tiles of 2**2 pixels first
+# Of array elements: numba asks of each signed number whether it counts from the end, which costs as much as the rest.
+_index: Any = np.uint64
+
+_TILE = 1  # mixed pixels are looked up by tiles of 2**1 pixels first
 
 
 class Mixed(NamedTuple):
@@ -22,7 +25,7 @@ class Mixed(NamedTuple):
         slot: (H, W) int32, the number of each; undefined elsewhere.
         row: (H * W,) int32, their rows by number.
         column: (H * W,) int32, their columns by number.
-        tile: (H / 4, W / 4) uint8, 1 where a tile has one.
+        above: (H / 2 + 1, W / 2 + 1) int32, how many lie in the tiles above and left of the corner of each tile.
         nearest: (V, 2) int32, column and row of the tile that each vertex is in, or the nearest of the image.
     """
 
@@ -30,7 +33,7 @@ class Mixed(NamedTuple):
     slot: np.ndarray
     row: np.ndarray
     column: np.ndarray
-    tile: np.ndarray
+    above: np.ndarray
     nearest: np.ndarray
 
 
@@ -67,7 +70,7 @@ def cover_frames(
         np.empty((height, width), np.int32),
         np.empty(height * width, np.int32),
         np.empty(height * width, np.int32),
-        np.empty(((height >> _TILE) + 1, (width >> _TILE) + 1), np.uint8),
+        np.empty(((height >> _TILE) + 2, (width >> _TILE) + 2), np.int32),
         np.empty((vertices.shape[1], 2), np.int32),
     )
     for frame in range(begin, vertices.shape[0], step):
@@ -115,15 +118,21 @@ def _find_mixed(vertices: np.ndarray, kind: np.ndarray, contour: np.ndarray, mix
         for row in range(_clip(min(ya, yb), 0, height), _clip(max(ya, yb), -1, height - 1) + 1):
             for column in range(_clip(min(xa, xb), 0, width), _clip(max(xa, xb), -1, width - 1) + 1):
                 here[row, column] = 1
-    mixed.tile[:] = 0
+    above = mixed.above
+    above[:] = 0
     number = 0
     for row in range(height):
         for column in range(width):
             if here[row, column]:
                 mixed.slot[row, column] = number
                 mixed.row[number], mixed.column[number] = row, column
-                mixed.tile[row >> _TILE, column >> _TILE] = 1
+                above[(row >> _TILE) + 1, (column >> _TILE) + 1] += 1
                 number += 1
+    for row in range(1, above.shape[0]):
+        total = 0
+        for column in range(1, above.shape[1]):
+            total += above[row, column]
+            above[row, column] = above[row - 1, column] + total
     return number
 
 
@@ -139,14 +148,11 @@ def _locate(vertices: np.ndarray, mixed: Mixed) -> None:
 @_compiled
 def _touches(a: int, b: int, c: int, mixed: Mixed) -> bool:
     """Whether a triangle may reach a mixed pixel, judged by the tiles around it."""
-    near = mixed.nearest
-    left, right = min(near[a, 0], near[b, 0], near[c, 0]), max(near[a, 0], near[b, 0], near[c, 0])
-    top, bottom = min(near[a, 1], near[b, 1], near[c, 1]), max(near[a, 1], near[b, 1], near[c, 1])
-    for row in range(top, bottom + 1):
-        for column in range(left, right + 1):
-            if mixed.tile[row, column]:
-                return True
-    return False
+    near, above = mixed.nearest, mixed.above
+    left, right = min(near[a, 0], near[b, 0], near[c, 0]), max(near[a, 0], near[b, 0], near[c, 0]) + 1
+    top, bottom = min(near[a, 1], near[b, 1], near[c, 1]), max(near[a, 1], near[b, 1], near[c, 1]) + 1
+    left, right, top, bottom = _index(left), _index(right), _index(top), _index(bottom)
+    return above[bottom, right] - above[top, right] != above[bottom, left] - above[top, left]
 
 
 @_compiled
@@ -168,10 +174,10 @@ def _count(
     while start < faces.shape[0]:
         start, pairs = _find(vertices, faces, samples, start, number, mixed, found, place_of)
         for pair in range(pairs):
-            face, place = found[pair], place_of[pair]
-            slot, sample = place // samples.shape[0], place % samples.shape[0]
+            face, place = _index(found[pair]), place_of[pair]
+            slot, sample = _index(place // samples.shape[0]), _index(place % samples.shape[0])
             x, y = mixed.column[slot] + 0.5 + samples[sample, 0], mixed.row[slot] + 0.5 + samples[sample, 1]
-            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+            a, b, c = _index(faces[face, 0]), _index(faces[face, 1]), _index(faces[face, 2])
             ua, ub, uc = vertices[a, 0] - x, vertices[b, 0] - x, vertices[c, 0] - x
             va, vb, vc = vertices[a, 1] - y, vertices[b, 1] - y, vertices[c, 1] - y
             area = (ub - ua) * (vc - va) - (uc - ua) * (vb - va)
@@ -211,10 +217,14 @@ def _find(
     size, pairs = samples.shape[0], 0
     reach_right, reach_left = samples[:, 0].min() + 0.5, samples[:, 0].max() + 0.5
     reach_down, reach_up = samples[:, 1].min() + 0.5, samples[:, 1].max() + 0.5
+    reached = np.empty(number + 1, np.int32)  # the last is written, but never kept
+    change = np.empty((size, 3), np.float64)
+    met, meeting = 0, np.empty(faces.shape[0] + 1, np.int32)
     for face in range(start, faces.shape[0]):
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        if not _touches(a, b, c, mixed):
-            continue
+        meeting[_index(met)] = face
+        met += _touches(_index(faces[face, 0]), _index(faces[face, 1]), _index(faces[face, 2]), mixed)
+    for face in meeting[:met]:
+        a, b, c = _index(faces[face, 0]), _index(faces[face, 1]), _index(faces[face, 2])
         if pairs + number * size >= found.size:
             return face, pairs
         xa, ya = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])
@@ -226,16 +236,33 @@ def _find(
             continue
         left, right = np.ceil(min(xa, xb, xc) - reach_left), np.floor(max(xa, xb, xc) - reach_right)
         top, bottom = np.ceil(min(ya, yb, yc) - reach_up), np.floor(max(ya, yb, yc) - reach_down)
-        for row in range(_clip(top, 0, height), _clip(bottom, -1, height - 1) + 1):
-            for column in range(_clip(left, 0, width), _clip(right, -1, width - 1) + 1):
-                if not mixed.here[row, column]:
-                    continue
-                for sample in range(size):
-                    x, y = column + 0.5 + samples[sample, 0], row + 0.5 + samples[sample, 1]
-                    ua, va, ub, vb, uc, vc = xa - x, ya - y, xb - x, yb - y, xc - x, yc - y
-                    inside = (ub * vc - uc * vb <= 0) & (uc * va - ua * vc <= 0) & (ua * vb - ub * va <= 0)
-                    found[pairs], place_of[pairs] = face, mixed.slot[row, column] * size + sample
-                    pairs += inside
+        left, right = _clip(left, 0, width), _clip(right, -1, width - 1)
+        row, bottom = _clip(top, 0, height), _clip(bottom, -1, height - 1)
+        # One loop over the pixels of the box, then one over those that are mixed: no branch depends on what is there.
+        near, column = 0, left
+        for _ in range(max(right - left + 1, 0) * max(bottom - row + 1, 0)):
+            reached[_index(near)] = mixed.slot[_index(row), _index(column)]
+            near += mixed.here[_index(row), _index(column)]
+            last = column == right
+            column = left if last else column + 1
+            row += last
+        # How the three edge functions change from the centre of a pixel to its samples.
+        for sample in range(size):
+            x, y = samples[sample, 0], samples[sample, 1]
+            change[sample, 0] = x * (yb - yc) - y * (xb - xc)
+            change[sample, 1] = x * (yc - ya) - y * (xc - xa)
+            change[sample, 2] = x * (ya - yb) - y * (xa - xb)
+        for place in range(near):
+            slot = _index(reached[place])
+            x, y = mixed.column[slot] + 0.5, mixed.row[slot] + 0.5
+            ua, va, ub, vb, uc, vc = xa - x, ya - y, xb - x, yb - y, xc - x, yc - y
+            # As in the z-buffer the neighbour across an edge gets exactly the opposite number.
+            for_a, for_b, for_c = ub * vc - uc * vb, uc * va - ua * vc, ua * vb - ub * va
+            for sample in range(size):
+                inside = (for_a + change[sample, 0] <= 0) & (for_b + change[sample, 1] <= 0)
+                inside &= for_c + change[sample, 2] <= 0
+                found[_index(pairs)], place_of[_index(pairs)] = face, reached[place] * size + sample
+                pairs += inside
     return faces.shape[0], pairs
 
 

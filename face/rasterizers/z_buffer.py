@@ -7,12 +7,15 @@ list is worked through in order, where nearly every entry is drawn.
 Kernels call none of another file: numba's cache would not notice when that one changes.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 
 _compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
+
+# Of array elements: numba asks of each signed number whether it counts from the end, which costs as much as the rest.
+_index: Any = np.uint64
 
 _SHIFT = 15  # packed pixels: images up to 32767 px
 
@@ -21,19 +24,21 @@ class Work(NamedTuple):
     """Memory of one thread, used again for each of its frames: fresh memory would cost as much as drawing.
 
     Attributes:
-        inverse: (V,) float64, 1 / depth, which is linear on the screen; depth is not.
-        first: (V, 2) int32, column and row of the first pixel centre at or after each vertex, within the image.
-        last: (V, 2) int32, column and row of the last pixel centre at or before each vertex, within the image.
+        place: (V, 4) float64 x, y, 1 / depth, which is linear on the screen as depth is not, and nothing: what is asked
+            of a vertex lies together and is converted once.
+        nearby: (V, 4) int32, column and row of the first pixel centre at or after each vertex, then of the last at or
+            before it, within the image.
         face: (N,) int32, triangles of the pairs.
         pixel: (N,) int32, pixels of the pairs, packed.
+        areas: (N, 3) float64, twice the areas that a pixel's centre spans with the sides opposite to the corners.
         depth: (H, W) float32, of what is seen so far.
     """
 
-    inverse: np.ndarray
-    first: np.ndarray
-    last: np.ndarray
+    place: np.ndarray
+    nearby: np.ndarray
     face: np.ndarray
     pixel: np.ndarray
+    areas: np.ndarray
     depth: np.ndarray
 
 
@@ -57,11 +62,11 @@ def _column(pixel: int) -> int:
 def _allocate(vertices: int, height: int, width: int) -> Work:
     pairs = height * width + 1  # one triangle may cover the image; the last entry is written, but never kept
     return Work(
-        np.empty(vertices, np.float64),
-        np.empty((vertices, 2), np.int32),
-        np.empty((vertices, 2), np.int32),
+        np.empty((vertices, 4), np.float64),
+        np.empty((vertices, 4), np.int32),
         np.empty(pairs, np.int32),
         np.empty(pairs, np.int32),
+        np.empty((pairs, 3), np.float64),
         np.empty((height, width), np.float32),
     )
 
@@ -72,64 +77,66 @@ def _locate(vertices: np.ndarray, work: Work) -> None:
     height, width = np.float32(work.depth.shape[0]), np.float32(work.depth.shape[1])
     zero, one, half = np.float32(0), np.float32(1), np.float32(0.5)
     for vertex in range(vertices.shape[0]):
-        work.inverse[vertex] = 1.0 / vertices[vertex, 2]
+        work.place[vertex, 0], work.place[vertex, 1] = vertices[vertex, 0], vertices[vertex, 1]
+        work.place[vertex, 2] = 1.0 / vertices[vertex, 2]
         x, y = vertices[vertex, 0] - half, vertices[vertex, 1] - half
-        work.first[vertex, 0] = np.int32(min(max(np.ceil(x), zero), width))
-        work.first[vertex, 1] = np.int32(min(max(np.ceil(y), zero), height))
-        work.last[vertex, 0] = np.int32(max(min(np.floor(x), width - one), -one))
-        work.last[vertex, 1] = np.int32(max(min(np.floor(y), height - one), -one))
+        work.nearby[vertex, 0] = np.int32(min(max(np.ceil(x), zero), width))
+        work.nearby[vertex, 1] = np.int32(min(max(np.ceil(y), zero), height))
+        work.nearby[vertex, 2] = np.int32(max(min(np.floor(x), width - one), -one))
+        work.nearby[vertex, 3] = np.int32(max(min(np.floor(y), height - one), -one))
 
 
 @_compiled
-def _find(vertices: np.ndarray, faces: np.ndarray, start: int, work: Work) -> tuple[int, int]:
+def _find(faces: np.ndarray, start: int, work: Work) -> tuple[int, int]:
     """Lists pixels whose centre lies in a front face, from face `start` on until the list might overflow.
 
     Returns:
         The next face to go on with and the number of pairs listed.
     """
+    place, nearby, areas = work.place, work.nearby, work.areas
     pairs = 0
     for face in range(start, faces.shape[0]):
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        xa, ya = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])
-        xb, yb = np.float64(vertices[b, 0]), np.float64(vertices[b, 1])
-        xc, yc = np.float64(vertices[c, 0]), np.float64(vertices[c, 1])
+        a, b, c = _index(faces[face, 0]), _index(faces[face, 1]), _index(faces[face, 2])
+        xa, ya, xb, yb, xc, yc = place[a, 0], place[a, 1], place[b, 0], place[b, 1], place[c, 0], place[c, 1]
         area = (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya)
         # Rows run downward, so a front face has negative area; this also drops NaN and triangles seen edge-on.
-        if not area < 0 or not (work.inverse[a] > 0 and work.inverse[b] > 0 and work.inverse[c] > 0):
+        if not area < 0 or not (place[a, 2] > 0 and place[b, 2] > 0 and place[c, 2] > 0):
             continue
-        left = min(work.first[a, 0], work.first[b, 0], work.first[c, 0])
-        right = max(work.last[a, 0], work.last[b, 0], work.last[c, 0])
-        top = min(work.first[a, 1], work.first[b, 1], work.first[c, 1])
-        bottom = max(work.last[a, 1], work.last[b, 1], work.last[c, 1])
-        if left <= right and top <= bottom and pairs + (right - left + 1) * (bottom - top + 1) >= work.pixel.size:
+        left = min(nearby[a, 0], nearby[b, 0], nearby[c, 0])
+        right = max(nearby[a, 2], nearby[b, 2], nearby[c, 2])
+        top = min(nearby[a, 1], nearby[b, 1], nearby[c, 1])
+        bottom = max(nearby[a, 3], nearby[b, 3], nearby[c, 3])
+        count = max(right - left + 1, 0) * max(bottom - top + 1, 0)
+        if count > 0 and pairs + count >= work.pixel.size:
             return face, pairs
-        for row in range(top, bottom + 1):
-            y = row + 0.5
+        # One loop over all pixels of the box: the end of each row would be a branch that cannot be predicted.
+        row, column = top, left
+        for _ in range(count):
+            x, y = column + 0.5, row + 0.5
+            ua, ub, uc = xa - x, xb - x, xc - x
             va, vb, vc = ya - y, yb - y, yc - y
-            for column in range(left, right + 1):
-                x = column + 0.5
-                ua, ub, uc = xa - x, xb - x, xc - x
-                # Each edge by itself and relative to the centre: the neighbour across the edge gets exactly the
-                # opposite number, so nothing falls between two triangles.
-                inside = (ub * vc - uc * vb <= 0) & (uc * va - ua * vc <= 0) & (ua * vb - ub * va <= 0)
-                work.face[pairs], work.pixel[pairs] = face, _pack(row, column)
-                pairs += inside  # type: ignore[assignment]
+            # Each edge by itself and relative to the centre: the neighbour across the edge gets exactly the opposite
+            # number, so nothing falls between two triangles.
+            for_a, for_b, for_c = ub * vc - uc * vb, uc * va - ua * vc, ua * vb - ub * va
+            inside = (for_a <= 0) & (for_b <= 0) & (for_c <= 0)
+            pair = _index(pairs)
+            work.face[pair], work.pixel[pair] = face, _pack(row, column)
+            areas[pair, 0], areas[pair, 1], areas[pair, 2] = for_a, for_b, for_c
+            pairs += inside
+            last = column == right
+            column = left if last else column + 1
+            row += last
     return faces.shape[0], pairs
 
 
 @_compiled
 def _meet(
-    vertices: np.ndarray, inverse: np.ndarray, a: int, b: int, c: int, x: float, y: float
+    place: np.ndarray, a: int, b: int, c: int, areas: np.ndarray
 ) -> tuple[np.float32, np.float32, np.float32, np.float32]:
-    """Perspective-correct weights of the corners a, b, c and the depth at a point inside their triangle."""
-    ua, va = vertices[a, 0] - x, vertices[a, 1] - y
-    ub, vb = vertices[b, 0] - x, vertices[b, 1] - y
-    uc, vc = vertices[c, 0] - x, vertices[c, 1] - y
-    area = (ub - ua) * (vc - va) - (uc - ua) * (vb - va)
-    wa = (ub * vc - uc * vb) * inverse[a]
-    wb = (uc * va - ua * vc) * inverse[b]
-    wc = (ua * vb - ub * va) * inverse[c]
+    """Perspective-correct weights of the corners a, b, c and the depth at a point of their triangle, from its areas."""
+    wa, wb, wc = areas[0] * place[a, 2], areas[1] * place[b, 2], areas[2] * place[c, 2]
     unit = 1.0 / (wa + wb + wc)
+    area = areas[0] + areas[1] + areas[2]
     return np.float32(wa * unit), np.float32(wb * unit), np.float32(wc * unit), np.float32(area * unit)
 
 
@@ -161,12 +168,12 @@ def rasterize_frames(
         _locate(points, work)
         start = 0
         while start < faces.shape[0]:
-            start, pairs = _find(points, faces, start, work)
+            start, pairs = _find(faces, start, work)
             for pair in range(pairs):
-                face, pixel = work.face[pair], work.pixel[pair]
-                row, column = _row(pixel), _column(pixel)
-                a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-                wa, wb, wc, distance = _meet(points, work.inverse, a, b, c, column + 0.5, row + 0.5)
+                face, pixel = _index(work.face[pair]), work.pixel[pair]
+                row, column = _index(_row(pixel)), _index(_column(pixel))
+                a, b, c = _index(faces[face, 0]), _index(faces[face, 1]), _index(faces[face, 2])
+                wa, wb, wc, distance = _meet(work.place, a, b, c, work.areas[_index(pair)])
                 if distance < depth[frame, row, column]:
                     depth[frame, row, column] = distance
                     triangle[frame, row, column] = face
@@ -208,13 +215,12 @@ def draw_frames(
         _locate(points, work)
         start = 0
         while start < faces.shape[0]:
-            start, pairs = _find(points, faces, start, work)
-            _paint(points, paint, faces, labels, pairs, work, picture.reshape(3, -1), kind[frame].reshape(-1))
+            start, pairs = _find(faces, start, work)
+            _paint(paint, faces, labels, pairs, work, picture.reshape(3, -1), kind[frame].reshape(-1))
 
 
 @_compiled
 def _paint(
-    vertices: np.ndarray,
     colours: np.ndarray,
     faces: np.ndarray,
     labels: np.ndarray,
@@ -224,13 +230,13 @@ def _paint(
     kind: np.ndarray,
 ) -> None:
     """Draws the pairs listed on `image` (3, H * W) and `kind` (H * W,)."""
-    depth, inverse, width = work.depth.reshape(-1), work.inverse, work.depth.shape[1]
+    depth, width = work.depth.reshape(-1), work.depth.shape[1]
     for pair in range(pairs):
-        face, packed = work.face[pair], work.pixel[pair]
+        face, packed = _index(work.face[pair]), work.pixel[pair]
         row, column = _row(packed), _column(packed)
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        wa, wb, wc, distance = _meet(vertices, inverse, a, b, c, column + 0.5, row + 0.5)
-        pixel = np.uint64(row * width + column)
+        a, b, c = _index(faces[face, 0]), _index(faces[face, 1]), _index(faces[face, 2])
+        wa, wb, wc, distance = _meet(work.place, a, b, c, work.areas[_index(pair)])
+        pixel = _index(row * width + column)
         if distance < depth[pixel]:
             depth[pixel] = distance
             kind[pixel] = labels[face] + 1

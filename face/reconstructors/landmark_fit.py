@@ -13,9 +13,11 @@ from scipy.spatial.transform import Rotation
 
 from face.camera import CAMERA_DISTANCE, Camera
 
-_CHUNK = 256  # frames solved at once, bounds the memory
+_CHUNK = 16  # frames solved at once: their matrices stay in the cache, and frames that are done wait for few
 MOST_STEPS = 10  # in practice six to ten
-_SETTLED = 1e-2  # standard deviations, radians, decimetres: a tenth of the frame-to-frame noise
+_SETTLED = (
+    3e-2  # standard deviations, radians, decimetres: of a step; what then lacks is a tenth of the noise of a frame
+)
 _DEPTH_WEIGHT = 0.3  # ours: the network's depth is a guess, x and y are seen
 
 
