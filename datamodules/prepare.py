@@ -20,7 +20,7 @@ from tqdm import tqdm
 from datamodules.clip import Clip, shift_sound, split_frames
 from face.camera import Camera
 from face.coefficients import SIZE
-from face.crop import Crop, crop_around
+from face.crop import crop_around
 from face.fitting import fill_appearance, geometry_coefficients, identity_features
 from face.identity import load_identity_encoder
 from face.models.morphable_model import MorphableModel
@@ -101,7 +101,10 @@ def prepare_video(
             samples = shift_sound(samples, audio_offset)
             clip, footage = _track(scratch, info, digest, samples, settings, progress)
             file = Path(reconstruction_file) if reconstruction_file else None
-            _reconstruct(clip, RECONSTRUCTIONS[reconstruction](footage, model, file), model)
+            with ThreadPoolExecutor(1) as pool:  # the fit needs no pictures, and their files no fit
+                geometry = pool.submit(RECONSTRUCTIONS[reconstruction], footage, model, file)
+                _write_pictures(clip, info, progress)
+                _reconstruct(clip, geometry.result(), model)
             clip.identity_features[:] = _identity_features(clip, model, identity_encoder, identity_onnx, threads)
         clip.save()
         _publish(scratch, folder)
@@ -167,8 +170,6 @@ def _track(
     crop = crop_around(tracked.landmarks[:training])
     samples = np.pad(samples, (0, max(0, total * 640 - len(samples))))[: total * 640]
     write_wav(folder / "sound.wav", samples)
-    _write_pictures(folder, info, crop, total, training, progress)
-
     clip = Clip(
         folder=folder,
         source=Path(info.path).resolve(),
@@ -191,7 +192,8 @@ def _track(
     return clip, footage
 
 
-def _write_pictures(folder: Path, info: VideoInfo, crop: Crop, total: int, training: int, progress: bool) -> None:
+def _write_pictures(clip: Clip, info: VideoInfo, progress: bool) -> None:
+    folder, crop, total = clip.folder, clip.crop, len(clip)
     frames = tqdm(ahead(stream_frames(info.path, 0, total)), "cropping", total, unit="frame", disable=not progress)
     with (
         # crf 8: above 42 dB (SPEC, clip); every frame a key frame, so that any window is read without its past
@@ -200,7 +202,7 @@ def _write_pictures(folder: Path, info: VideoInfo, crop: Crop, total: int, train
         ThreadPoolExecutor(1) as pool,
     ):
         for index, frame in enumerate(frames):
-            written = pool.submit(gallery.write, frame) if index < training else None
+            written = pool.submit(gallery.write, frame) if index < clip.training_frames else None
             crops.write(crop.apply(frame))
             if written:
                 written.result()
