@@ -1,7 +1,6 @@
 """A trained person says anything: ``python -m experiments.generate run=RUN_DIR audio=SPEECH output=OUT.mp4``."""
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from media.errors import InputError
 from media.video import VideoWriter, sha256
 
 if TYPE_CHECKING:
+    from synthesis.photo.talker import PhotoTalker
     from synthesis.talker import Talker
 
 USAGE = "usage: python -m experiments.generate run=RUN_DIR audio=SPEECH output=OUT.mp4"
@@ -32,9 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
         audio = existing_file("audio", given["audio"])
         # Both take seconds: not before the arguments are known to be right.
         if settings["data"]["kind"] == "photo":
-            from experiments.photo import load_photo_talker, speak_photo
+            from experiments.photo import load_photo_talker
 
-            speak_photo(load_photo_talker(settings, folder), audio, output)
+            speak(load_photo_talker(settings, folder), audio, output)
         else:
             from experiments.person import load_talker
 
@@ -46,21 +46,25 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def speak(talker: "Talker", speech: Path | np.ndarray, output: Path) -> None:
-    """Write the full-size video of a person speaking, first frame to last, with its sound.
+def speak(talker: "Talker | PhotoTalker", speech: Path | np.ndarray, output: Path) -> None:
+    """Write the full-size video of a person, or a photo, speaking, first frame to last, with its sound.
 
     Args:
-        talker: The trained person.
-        speech: A file with sound, or (n,) float32 samples at 16 kHz.
+        talker: The trained person, or the photo's.
+        speech: A file with sound, or (n,) float32 samples at 16 kHz; what is longer than the frames is cut off.
         output: The video to write; replaced if it exists.
 
     Raises:
         InputError: If the sound cannot be read, is silent or shorter than a frame, or the video cannot be written.
     """
     samples = readable_speech(speech)
-    performance = talker.perform(talker.listen(samples))
-    frames, clip = talker.full_frames(performance), talker.clip
-    write_speaking(frames, len(performance.coefficients), (clip.width, clip.height), samples, output)
+    performance: Any = talker.perform(talker.listen(samples))  # of the talker's own kind
+    total = len(performance)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    frames = tqdm(talker.full_frames(performance), f"speaking {output.name}", total, unit="frame")
+    with VideoWriter(output, *talker.frame_size, audio=samples[: total * FRAME_SAMPLES]) as writer:
+        for frame in frames:
+            writer.write(frame)
 
 
 def readable_speech(speech: Path | np.ndarray) -> np.ndarray:
@@ -75,25 +79,6 @@ def readable_speech(speech: Path | np.ndarray) -> np.ndarray:
     if float(np.sqrt(np.mean(np.square(samples)))) < _SILENCE:
         raise InputError(f"{speech}: its sound is silent; give some speech")
     return samples
-
-
-def write_speaking(
-    frames: Iterable[np.ndarray], total: int, size: tuple[int, int], samples: np.ndarray, output: Path
-) -> None:
-    """Write frames with their sound, and show a bar.
-
-    Args:
-        frames: (H, W, 3) uint8.
-        total: Number of frames.
-        size: Width and height in pixels.
-        samples: (n,) float32 at 16 kHz; what is longer than the frames is cut off.
-        output: The video to write; replaced if it exists.
-    """
-    output.parent.mkdir(parents=True, exist_ok=True)
-    bar = tqdm(frames, f"speaking {output.name}", total, unit="frame")
-    with VideoWriter(output, *size, audio=samples[: total * FRAME_SAMPLES]) as writer:
-        for frame in bar:
-            writer.write(frame)
 
 
 def speech_output(settings: dict[str, Any], folder: Path) -> Path:

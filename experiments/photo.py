@@ -17,7 +17,7 @@ from datamodules.synthetic.person import draw_person
 from experiments import provenance, tracking
 from experiments.callbacks import last_checkpoint
 from experiments.fit import fit_audio2pose
-from experiments.generate import readable_speech, speech_output, write_speaking
+from experiments.generate import readable_speech, speak, speech_output
 from experiments.person import EMBEDDED_SEED, FACE_VERSION, require_same_face
 from experiments.report import write_report
 from experiments.settings import EMBEDDED, load_settings
@@ -59,26 +59,9 @@ def run_photo(settings: dict[str, Any], folder: Path, wandb_run: Any | None = No
     if settings["generate"]["output"] or not output.exists():
         with provenance.stage(folder, "speak"):
             talker = PhotoTalker(portrait, model, first_stage(settings, folder))
-            speak_photo(talker, Path(settings["generate"]["audio"]), output)
+            speak(talker, Path(settings["generate"]["audio"]), output)
     write_report(folder)
     tracking.log_results(wandb_run, folder)
-
-
-def speak_photo(talker: PhotoTalker, speech: Path | np.ndarray, output: Path) -> None:
-    """Write the video of a photo speaking, with its sound.
-
-    Args:
-        talker: The photo's.
-        speech: A file with sound, or (n,) float32 samples at 16 kHz.
-        output: The video to write; replaced if it exists.
-
-    Raises:
-        InputError: If the sound cannot be read, is silent or shorter than a frame, or the video cannot be written.
-    """
-    samples = readable_speech(speech)
-    performance = talker.perform(talker.listen(samples))
-    height, width = talker.portrait.picture.shape[:2]
-    write_speaking(talker.frames(performance), len(performance.turn), (width, height), samples, output)
 
 
 def load_photo_talker(settings: dict[str, Any], folder: Path) -> PhotoTalker:

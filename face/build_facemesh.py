@@ -27,7 +27,7 @@ from face.landmarks import COUNT, LEFT_BROW, LEFT_EYE, NOSE_TIP, RIGHT_BROW, RIG
 from face.random_faces import Expression, random_expression, random_person, random_view
 from face.subdivision import subdivide
 
-PEOPLE = 500  # ours: more than three times the identity components, and four minutes on one core
+PEOPLE = 500  # ours: more than three times the identity components, and two minutes on one core
 VIEWS = 3  # ours: neutral portraits of a person, the first one frontal; what light and pose do to the network shows
 EXPRESSIONS = 8  # ours: per person
 SEED = 2020

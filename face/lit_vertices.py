@@ -68,7 +68,10 @@ def _light_in_loops(
 _index: Any = np.uint64
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+_compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
+
+
+@_compiled
 def _light_frames(
     shape: np.ndarray,
     rotation: np.ndarray,
@@ -86,48 +89,72 @@ def _light_frames(
     """Fills `projected` and `colours` (B, V, 3) in the frames `begin`, `begin + step`, ..."""
     count = shape.shape[1]
     posed, normals = np.empty((count, 3), np.float32), np.empty((count, 3), np.float32)
+    for frame in range(begin, shape.shape[0], step):
+        _place(shape[frame], rotation[frame], translation[frame], focal, centre, posed, projected[frame])
+        _add_normals(posed, triangles, normals)
+        _light(normals, forms[frame], albedo[min(frame, albedo.shape[0] - 1)], colours[frame])
+
+
+@_compiled
+def _place(
+    shape: np.ndarray,
+    r: np.ndarray,
+    t: np.ndarray,
+    focal: np.float32,
+    centre: np.float32,
+    posed: np.ndarray,
+    projected: np.ndarray,
+) -> None:
+    """Turns, moves and projects the vertices of one frame."""
+    distance = np.float32(CAMERA_DISTANCE)
+    for vertex in range(shape.shape[0]):
+        x, y, z = shape[vertex, 0], shape[vertex, 1], shape[vertex, 2]
+        right = x * r[0, 0] + y * r[1, 0] + z * r[2, 0] + t[0]
+        up = x * r[0, 1] + y * r[1, 1] + z * r[2, 1] + t[1]
+        near = x * r[0, 2] + y * r[1, 2] + z * r[2, 2] + t[2]
+        posed[vertex, 0], posed[vertex, 1], posed[vertex, 2] = right, up, near
+        depth = distance - near
+        scale = focal / depth
+        projected[vertex, 0] = right * scale + centre
+        projected[vertex, 1] = centre - up * scale
+        projected[vertex, 2] = depth
+
+
+@_compiled
+def _add_normals(posed: np.ndarray, triangles: np.ndarray, normals: np.ndarray) -> None:
+    """Fills `normals` with the sums over the adjacent triangles, each as long as twice its area."""
+    normals[:] = 0
+    for face in range(triangles.shape[0]):
+        a, b, c = _index(triangles[face, 0]), _index(triangles[face, 1]), _index(triangles[face, 2])
+        ux, vx = posed[b, 0] - posed[a, 0], posed[c, 0] - posed[a, 0]
+        uy, vy = posed[b, 1] - posed[a, 1], posed[c, 1] - posed[a, 1]
+        uz, vz = posed[b, 2] - posed[a, 2], posed[c, 2] - posed[a, 2]
+        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        for corner in (a, b, c):
+            normals[corner, 0] += nx
+            normals[corner, 1] += ny
+            normals[corner, 2] += nz
+
+
+@_compiled
+def _light(normals: np.ndarray, forms: np.ndarray, albedo: np.ndarray, colours: np.ndarray) -> None:
+    """Colours of the vertices of one frame; in plain rows, so that many are worked on per instruction."""
+    count = normals.shape[0]
     along, upward, nearer = np.empty(count, np.float32), np.empty(count, np.float32), np.empty(count, np.float32)
     lit = np.empty(count, np.float32)
-    distance, zero, one = np.float32(CAMERA_DISTANCE), np.float32(0), np.float32(1)
-    tiny = np.float32(1e-12)
-    for frame in range(begin, shape.shape[0], step):
-        r, t = rotation[frame], translation[frame]
+    zero, one, tiny = np.float32(0), np.float32(1), np.float32(1e-12)
+    for vertex in range(count):
+        x, y, z = normals[vertex, 0], normals[vertex, 1], normals[vertex, 2]
+        inverse = one / max(np.sqrt(x * x + y * y + z * z), tiny)
+        along[vertex], upward[vertex], nearer[vertex] = x * inverse, y * inverse, z * inverse
+    for colour in range(3):
+        q = forms[colour]
+        xx, yy, zz, xy, yz, zx = q[0], q[1], q[2], q[3], q[4], q[5]
+        x1, y1, z1, constant = q[6], q[7], q[8], q[9]
         for vertex in range(count):
-            x, y, z = shape[frame, vertex, 0], shape[frame, vertex, 1], shape[frame, vertex, 2]
-            right = x * r[0, 0] + y * r[1, 0] + z * r[2, 0] + t[0]
-            up = x * r[0, 1] + y * r[1, 1] + z * r[2, 1] + t[1]
-            near = x * r[0, 2] + y * r[1, 2] + z * r[2, 2] + t[2]
-            posed[vertex, 0], posed[vertex, 1], posed[vertex, 2] = right, up, near
-            depth = distance - near
-            scale = focal / depth
-            projected[frame, vertex, 0] = right * scale + centre
-            projected[frame, vertex, 1] = centre - up * scale
-            projected[frame, vertex, 2] = depth
-        normals[:] = 0
-        for face in range(triangles.shape[0]):
-            a, b, c = _index(triangles[face, 0]), _index(triangles[face, 1]), _index(triangles[face, 2])
-            ux, vx = posed[b, 0] - posed[a, 0], posed[c, 0] - posed[a, 0]
-            uy, vy = posed[b, 1] - posed[a, 1], posed[c, 1] - posed[a, 1]
-            uz, vz = posed[b, 2] - posed[a, 2], posed[c, 2] - posed[a, 2]
-            nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx  # twice the area long
-            for corner in (a, b, c):
-                normals[corner, 0] += nx
-                normals[corner, 1] += ny
-                normals[corner, 2] += nz
-        skin = albedo[min(frame, albedo.shape[0] - 1)]
-        # Vertex by vertex in plain rows: many per instruction.
+            x, y, z = along[vertex], upward[vertex], nearer[vertex]
+            lit[vertex] = (
+                (xx * x + xy * y + x1) * x + (yy * y + yz * z + y1) * y + (zz * z + zx * x + z1) * z + constant
+            )
         for vertex in range(count):
-            x, y, z = normals[vertex, 0], normals[vertex, 1], normals[vertex, 2]
-            inverse = one / max(np.sqrt(x * x + y * y + z * z), tiny)
-            along[vertex], upward[vertex], nearer[vertex] = x * inverse, y * inverse, z * inverse
-        for colour in range(3):
-            q = forms[frame, colour]
-            xx, yy, zz, xy, yz, zx = q[0], q[1], q[2], q[3], q[4], q[5]
-            x1, y1, z1, constant = q[6], q[7], q[8], q[9]
-            for vertex in range(count):
-                x, y, z = along[vertex], upward[vertex], nearer[vertex]
-                lit[vertex] = (
-                    (xx * x + xy * y + x1) * x + (yy * y + yz * z + y1) * y + (zz * z + zx * x + z1) * z + constant
-                )
-            for vertex in range(count):
-                colours[frame, vertex, colour] = min(max(skin[vertex, colour] * lit[vertex], zero), one)
+            colours[vertex, colour] = min(max(albedo[vertex, colour] * lit[vertex], zero), one)

@@ -43,6 +43,10 @@ class Performance:
     source_frames: np.ndarray
     key_frames: np.ndarray
 
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.coefficients)
+
 
 class Talker:
     """Everything needed to make a person speak.
@@ -133,6 +137,11 @@ class Talker:
             previous, current = current, following
         if current is not None:
             yield from self._refine_chunk(previous, current, None)
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of `full_frames`."""
+        return self.clip.width, self.clip.height
 
     def full_frames(self, performance: Performance) -> Iterator[np.ndarray]:
         """The performance pasted into the full-size frames of the person's video.

@@ -219,11 +219,7 @@ def _find(
     reach_down, reach_up = samples[:, 1].min() + 0.5, samples[:, 1].max() + 0.5
     reached = np.empty(number + 1, np.int32)  # the last is written, but never kept
     change = np.empty((size, 3), np.float64)
-    met, meeting = 0, np.empty(faces.shape[0] + 1, np.int32)
-    for face in range(start, faces.shape[0]):
-        meeting[_index(met)] = face
-        met += _touches(_index(faces[face, 0]), _index(faces[face, 1]), _index(faces[face, 2]), mixed)
-    for face in meeting[:met]:
+    for face in _meeting(faces, start, mixed):
         a, b, c = _index(faces[face, 0]), _index(faces[face, 1]), _index(faces[face, 2])
         if pairs + number * size >= found.size:
             return face, pairs
@@ -237,21 +233,10 @@ def _find(
         left, right = np.ceil(min(xa, xb, xc) - reach_left), np.floor(max(xa, xb, xc) - reach_right)
         top, bottom = np.ceil(min(ya, yb, yc) - reach_up), np.floor(max(ya, yb, yc) - reach_down)
         left, right = _clip(left, 0, width), _clip(right, -1, width - 1)
-        row, bottom = _clip(top, 0, height), _clip(bottom, -1, height - 1)
+        top, bottom = _clip(top, 0, height), _clip(bottom, -1, height - 1)
         # One loop over the pixels of the box, then one over those that are mixed: no branch depends on what is there.
-        near, column = 0, left
-        for _ in range(max(right - left + 1, 0) * max(bottom - row + 1, 0)):
-            reached[_index(near)] = mixed.slot[_index(row), _index(column)]
-            near += mixed.here[_index(row), _index(column)]
-            last = column == right
-            column = left if last else column + 1
-            row += last
-        # How the three edge functions change from the centre of a pixel to its samples.
-        for sample in range(size):
-            x, y = samples[sample, 0], samples[sample, 1]
-            change[sample, 0] = x * (yb - yc) - y * (xb - xc)
-            change[sample, 1] = x * (yc - ya) - y * (xc - xa)
-            change[sample, 2] = x * (ya - yb) - y * (xa - xb)
+        near = _mixed_in(left, right, top, bottom, mixed, reached)
+        _fill_change(samples, xa, ya, xb, yb, xc, yc, change)
         for place in range(near):
             slot = _index(reached[place])
             x, y = mixed.column[slot] + 0.5, mixed.row[slot] + 0.5
@@ -264,6 +249,41 @@ def _find(
                 found[_index(pairs)], place_of[_index(pairs)] = face, reached[place] * size + sample
                 pairs += inside
     return faces.shape[0], pairs
+
+
+@_compiled
+def _meeting(faces: np.ndarray, start: int, mixed: Mixed) -> np.ndarray:
+    """The faces from `start` on that may reach a mixed pixel."""
+    met, meeting = 0, np.empty(faces.shape[0] + 1, np.int32)  # the last is written, but never kept
+    for face in range(start, faces.shape[0]):
+        meeting[_index(met)] = face
+        met += _touches(_index(faces[face, 0]), _index(faces[face, 1]), _index(faces[face, 2]), mixed)
+    return meeting[:met]
+
+
+@_compiled
+def _mixed_in(left: int, right: int, top: int, bottom: int, mixed: Mixed, reached: np.ndarray) -> int:
+    """Lists the slots of the mixed pixels in a box, ends included, in `reached`; returns how many there are."""
+    near, row, column = 0, top, left
+    for _ in range(max(right - left + 1, 0) * max(bottom - top + 1, 0)):
+        reached[_index(near)] = mixed.slot[_index(row), _index(column)]
+        near += mixed.here[_index(row), _index(column)]
+        last = column == right
+        column = left if last else column + 1
+        row += last
+    return near
+
+
+@_compiled
+def _fill_change(
+    samples: np.ndarray, xa: float, ya: float, xb: float, yb: float, xc: float, yc: float, change: np.ndarray
+) -> None:
+    """Fills `change` (S, 3) with how the three edge functions differ between a pixel's samples and its centre."""
+    for sample in range(samples.shape[0]):
+        x, y = samples[sample, 0], samples[sample, 1]
+        change[sample, 0] = x * (yb - yc) - y * (xb - xc)
+        change[sample, 1] = x * (yc - ya) - y * (xc - xa)
+        change[sample, 2] = x * (ya - yb) - y * (xa - xb)
 
 
 @_compiled

@@ -43,6 +43,10 @@ class PhotoPerformance:
     turn: np.ndarray
     closure: np.ndarray
 
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.turn)
+
 
 class PhotoTalker:
     """Everything needed to make a photo speak.
@@ -102,7 +106,13 @@ class PhotoTalker:
         heights = rest + expression @ basis
         return heights[:, 0] - heights[:, 1]
 
-    def frames(self, performance: PhotoPerformance) -> Iterator[np.ndarray]:
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of `full_frames`."""
+        height, width = self.portrait.picture.shape[:2]
+        return width, height
+
+    def full_frames(self, performance: PhotoPerformance) -> Iterator[np.ndarray]:
         """The photo as it performs.
 
         Yields:
