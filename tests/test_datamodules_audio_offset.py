@@ -1,0 +1,106 @@
+"""Offsets of sound against picture: found where they are known, refused where nothing can be known."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datamodules.audio_offset import LARGEST, SHORTEST, OffsetEstimate, estimate_offset, offset_curve
+from datamodules.synthetic.film import perform
+from datamodules.synthetic.person import draw_person
+from face.coefficients import EXPRESSION
+from face.models.morphable_model import expression_scale, mouth_opening_map
+from face.models.registry import load_face_model
+
+FRAMES = 300
+
+
+@cache
+def spoken(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Opening, movement and sound of an embedded person, with a second of sound more at either end."""
+    model = load_face_model()
+    performance = perform(draw_person(seed), model, FRAMES / 25 + 2)
+    expression = performance.chi[:, EXPRESSION]
+    return expression @ mouth_opening_map(model), expression * expression_scale(model), performance.speech.samples
+
+
+@pytest.mark.parametrize("seed", [40, 41])
+def test_every_shift_is_found_within_half_a_frame(seed: int) -> None:
+    opening, movement, samples = spoken(seed)
+    rng = np.random.default_rng(seed)
+    seen = slice(25, 25 + FRAMES)
+    jitter = 0.1 * opening.std() * rng.standard_normal(FRAMES)  # a tracker is not exact
+    for offset in range(-8, 9):
+        heard = samples[640 * (25 + offset) : 640 * (25 + offset + FRAMES)]
+        estimate = estimate_offset(opening[seen] + jitter, movement[seen], heard)
+        assert abs(estimate.frames - offset) <= 0.5
+        assert estimate.is_clear
+        assert estimate.correction == (offset if abs(offset) > 1 else 0)
+
+
+def test_noise_in_place_of_speech_is_never_corrected() -> None:
+    opening, movement, _ = spoken(40)
+    for seed in range(5):
+        noise = 0.1 * np.random.default_rng(seed).standard_normal(640 * FRAMES).astype(np.float32)
+        assert estimate_offset(opening[:FRAMES], movement[:FRAMES], noise).correction == 0
+
+
+def test_somebody_elses_speech_is_less_clear_than_ones_own() -> None:
+    opening, movement, samples = spoken(40)
+    own = estimate_offset(opening[:FRAMES], movement[:FRAMES], samples[: 640 * FRAMES])
+    other = estimate_offset(opening[:FRAMES], movement[:FRAMES], spoken(41)[2][: 640 * FRAMES])
+    assert other.confidence < 0.5 * own.confidence
+
+
+def test_too_little_to_tell() -> None:
+    opening, movement, samples = spoken(40)
+    unknown = OffsetEstimate(0.0, 0.0, 0.0)
+    assert estimate_offset(opening[: SHORTEST - 1], movement[: SHORTEST - 1], samples) == unknown
+    assert estimate_offset(np.full(FRAMES, 0.1), movement[:FRAMES], samples) == unknown
+    assert estimate_offset(opening[:FRAMES], movement[:FRAMES], np.zeros(640 * FRAMES, np.float32)) == unknown
+
+
+def test_peak_at_the_end_of_the_range_is_not_believed() -> None:
+    opening, movement, samples = spoken(40)
+    beyond = LARGEST + 3
+    heard = samples[640 * (25 - beyond) :]
+    estimate = estimate_offset(opening[25:FRAMES], movement[25:FRAMES], heard)
+    assert estimate.correction == 0 or abs(estimate.frames) < LARGEST - 1
+    assert estimate.confidence < 0.3
+
+
+def test_curve_does_not_care_about_units() -> None:
+    opening, movement, samples = spoken(40)
+    sound = samples[: 640 * FRAMES]
+    curve = offset_curve(opening[:FRAMES], movement[:FRAMES], sound)
+    scaled = offset_curve(3 * opening[:FRAMES] + 1, 0.2 * movement[:FRAMES] - 5, 0.3 * sound)
+    np.testing.assert_allclose(curve, scaled, atol=1e-2)
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "lowest", "highest"), [("yi31", -1, 0.5), ("orange_19s", -3.7, -1), ("window_19s", -7.5, -5)]
+)
+def test_recordings_out_of_step(name: str, lowest: float, highest: float) -> None:
+    from face.crop import crop_around
+    from face.fitting import geometry_coefficients
+    from face.landmarks import mouth_opening
+    from face.reconstructors.geometry import Footage
+    from face.reconstructors.registry import RECONSTRUCTIONS
+    from face.tracking import track
+    from media.audio import read_audio
+    from media.video import stream_frames
+
+    video = Path(__file__).parents[2] / "shared/data/personal" / f"{name}.mp4"
+    if not video.exists():
+        pytest.skip("recording is not here")
+    tracked = track(stream_frames(video, 0, FRAMES), str(video))
+    model, crop = load_face_model(), crop_around(tracked.landmarks)
+    footage = Footage(tracked.landmarks, tracked.confidence, FRAMES, crop, lambda: stream_frames(video, 0, FRAMES))
+    chi = geometry_coefficients(RECONSTRUCTIONS["closed_form"](footage, model, None))
+    movement = chi[:, EXPRESSION] * expression_scale(model)
+    estimate = estimate_offset(mouth_opening(tracked.landmarks), movement, read_audio(video)[: 640 * FRAMES])
+    assert lowest <= estimate.frames <= highest
+    assert estimate.is_clear
