@@ -56,10 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--introduction", type=Path, metavar="FILE", help="plain text for the first page")
     serve = commands.add_parser("serve", help="let people take part", description="Serve a study as a web page.")
     serve.add_argument("study", type=Path, metavar="STUDY_DIR")
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on; default: %(default)s, this machine only")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on; default: %(default)s")
     serve.add_argument("--port", type=int, default=8000, help="default: %(default)s; 0 takes a free one")
     serve.add_argument(
-        "--public-name", action="append", default=[], metavar="HOST", help="host name under which people reach the study"
+        "--public-name", action="append", default=[], metavar="HOST", help="host name by which people reach the study"
     )
     results = commands.add_parser("results", help="tables of the answers", description="Tables of a study's answers.")
     results.add_argument("study", type=Path, metavar="STUDY_DIR")

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 from evaluation.user_study.questions import PARTS, SIMILARITY, Question
 from evaluation.user_study.study import Trial
 
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MOST_BYTES = 4096  # ours: the largest form has 26 answers of 24 characters
 
 Answers = dict[str, tuple[str, ...]]  # question -> names of videos, or one step of the scale
@@ -62,10 +63,7 @@ def options(question: Question, trial: Trial) -> Mapping[str, str]:
     """What may be answered: the value in forms and votes -> what people read."""
     if question.kind == "scale":
         return SIMILARITY
-    return {name: letter for name, letter in zip(trial.choices, LETTERS, strict=False)}
-
-
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    return dict(zip(trial.choices, LETTERS, strict=False))
 
 
 def _checked(question: Question, values: list[str], trial: Trial) -> tuple[str, ...]:

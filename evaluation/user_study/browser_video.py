@@ -57,19 +57,19 @@ def _plays_in_browsers(container: InputContainer) -> bool:
 
 def _copy(container: InputContainer, source: Path, target: Path) -> None:
     """Write the first picture and sound tracks into a new file, packet by packet; nothing else comes along."""
-    tracks = [video_stream(container), *container.streams.audio[:1]]
+    best = video_stream(container)
+    tracks = [*([best] if best else []), *container.streams.audio[:1]]
     with (
         whole_file(target) as temporary,
         av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as output,
     ):
-        copies = {}
-        for track in tracks:
-            copies[track] = output.add_stream_from_template(track)
-            copies[track].metadata.clear()
+        copies = {track.index: output.add_stream_from_template(track) for track in tracks}
+        for copy in copies.values():
+            copy.metadata.clear()
         try:
             for packet in container.demux(tracks):
                 if packet.dts is not None:  # the last of a track is empty
-                    packet.stream = copies[packet.stream]
+                    packet.stream = copies[packet.stream.index]
                     output.mux(packet)
         except av.FFmpegError as error:
             raise InputError(f"{source}: cannot be copied ({reason(error)}); copy it again or convert it.") from None

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from evaluation.user_study.ballot import LETTERS
 from evaluation.user_study.browser_video import write_for_browsers
 from evaluation.user_study.folders import Material, Videos, find_videos, gather
 from evaluation.user_study.questions import COMPARISON, HEAD_POSE, PARTS, VIDEO_LENGTH
@@ -14,7 +15,7 @@ from evaluation.user_study.study import HELD_OUT, ORIGINAL, VIDEOS, Study, Study
 from media.errors import InputError
 from media.video import FPS, probe, sha256
 
-MOST_CHOICES = 26  # letters
+_RESERVED = (ORIGINAL, "all")  # rows of the tables
 _NAME_BYTES = 12  # ours: names of 24 hexadecimal digits never meet and tell nothing
 
 
@@ -88,13 +89,13 @@ def _removed_on_failure(folder: Path) -> Iterator[None]:
 
 def _check(plan: Plan) -> None:
     for name in plan.methods:
-        if not name or name.lower() == ORIGINAL or not name.isprintable():
+        if not name or name.lower() in _RESERVED or not name.isprintable():
             raise InputError(f"--method {name}: this name cannot be used; choose another one.")
     unknown = [name for name in plan.head_pose if name not in plan.methods]
     if unknown:
         raise InputError(f"--head-pose {unknown[0]}: is none of the methods ({', '.join(plan.methods)}).")
-    if max(len(plan.methods) + plan.blind_original, len(plan.lengths)) > MOST_CHOICES:
-        raise InputError(f"more than {MOST_CHOICES} videos cannot be compared on one page; take some away.")
+    if max(len(plan.methods) + plan.blind_original, len(plan.lengths)) > len(LETTERS):
+        raise InputError(f"more than {len(LETTERS)} videos cannot be compared on one page; take some away.")
 
 
 def _held_out(folder: Path) -> Videos:
@@ -139,7 +140,9 @@ def _comparisons(material: Material, blind_original: bool, copies: _Copies) -> l
         return trials
     if material.other_speech:
         missing = "/".join(min(material.other_speech))
-        raise InputError(f"--blind-original: the reference has no video {missing}; add it, or show the original as such.")
+        raise InputError(
+            f"--blind-original: the reference has no video {missing}; add it, or show the original as such."
+        )
     return [
         Trial(trial.name, trial.part, None, (*trial.choices, *([trial.original] if trial.original else [])))
         for trial in trials

@@ -12,7 +12,7 @@ A FOLDER holds one video per person, with equal file names in all folders:
   FOLDER/{HELD_OUT}/PERSON.mp4   the person says the rest of their own recording
   FOLDER/{FOREIGN}/PERSON.mp4    the person says what somebody else recorded
   FOLDER/PERSON.mp4            short for a folder that has {HELD_OUT} only
-Where the reference has no {FOREIGN}/PERSON, its {HELD_OUT}/PERSON stands there, and the page says that the speech differs."""
+Where the reference has no {FOREIGN}/PERSON, its {HELD_OUT}/PERSON stands there, and the page says so."""
 
 # what FFmpeg reads and people have; anything else in a folder (tables, sound, pictures) is no video to show
 _ENDINGS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".3gp", ".gif"}
@@ -89,7 +89,7 @@ def gather(sources: Mapping[str, Videos], reference: Videos) -> Material:
     for group, person in keys:
         original = reference.get((group, person)) or reference.get((HELD_OUT, person))
         if original is None:
-            raise InputError(f"the reference has no video {group}/{person}; add the real video of {person}.")
+            raise InputError(f"the reference has no video of {person}; add {HELD_OUT}/{person}.")
         originals[group, person] = original
     other = frozenset(key for key in keys if key not in reference)
     return Material({name: dict(videos) for name, videos in sources.items()}, originals, other)

@@ -202,5 +202,3 @@ async def _body(request: Request) -> bytes:
     except ClientDisconnect:
         raise HTTPException(400) from None
     return body
-
-

@@ -35,7 +35,10 @@ def serve(folder: Path, host: str = "127.0.0.1", port: int = 8000, public_names:
     votes = Votes(folder / VOTES)
     try:
         address = f"[{host}]" if ":" in host else host
-        print(f"http://{address}:{listening.getsockname()[1]}/ serves {len(study.trials)} pages; Ctrl-C ends it.", flush=True)
+        print(
+            f"http://{address}:{listening.getsockname()[1]}/ serves {len(study.trials)} pages; Ctrl-C ends it.",
+            flush=True,
+        )
         print(f"Answers are in {folder / VOTES}.", flush=True)
         # no access log: it would hold addresses of people next to their tokens
         config = uvicorn.Config(

@@ -66,7 +66,7 @@ class Votes:
             self._connection.execute("PRAGMA foreign_keys=ON")
             self._connection.executescript(_SCHEMA)
         except sqlite3.Error as error:
-            raise InputError(f"{path}: cannot be used for votes ({error}); check the folder, or move it away.") from None
+            raise InputError(f"{path}: cannot hold votes ({error}); check the folder, or move it away.") from None
 
     def enter(self) -> str:
         """A new participant's token.
