@@ -92,9 +92,7 @@ def test_a_participant_finds_every_page_where_it_was(study: Study) -> None:
 
 
 def test_every_method_is_as_often_first(study: Study) -> None:
-    orders = Counter(
-        tuple(shown(study, trial)) for k in range(300) for trial in participant_trials(study, f"t{k}")[:4]
-    )
+    orders = Counter(tuple(shown(study, trial)) for k in range(300) for trial in participant_trials(study, f"t{k}")[:4])
     assert len(orders) == 6
     # 1200 draws of 6 orders: 200 each, standard deviation 13
     assert max(abs(count - 200) for count in orders.values()) < 4 * 13

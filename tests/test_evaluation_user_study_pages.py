@@ -15,6 +15,7 @@ from evaluation.user_study.study import Study, Trial, participant_trials
 from evaluation.user_study.votes import Votes, read_votes
 from tests.study_material import LENGTHS, METHODS, PEOPLE, small_study
 
+ADDRESS = r"/|/start|#questions|data:,|/static/[a-z_.]+|/s/[\w-]{22}(/\d+)?|/videos/[0-9a-f]{24}\.mp4#t=0\.001"
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 INNER_WORDS = ("held_out", "foreign/", "comparison", "head_pose", "video_length", "manifest", "sqlite")
 
@@ -33,7 +34,9 @@ def votes(tmp_path: Path) -> Iterator[Votes]:
 
 @pytest.fixture
 def client(study: Study, votes: Votes) -> TestClient:
-    return TestClient(Pages(study, votes).application(["study.example.org"]), "http://localhost", follow_redirects=False)
+    return TestClient(
+        Pages(study, votes).application(["study.example.org"]), "http://localhost", follow_redirects=False
+    )
 
 
 def start(client: TestClient) -> str:
@@ -80,7 +83,8 @@ def test_nothing_tells_which_method_made_a_video(client: TestClient, study: Stud
             assert word.lower() not in seen.lower(), (address, word)
         for source in re.findall(r'(?:src|href|action)="([^"]*)"', answer.text):
             assert re.fullmatch(
-                r"/|/start|data:,|/static/[a-z_.]+|/s/[\w-]{22}(/\d+)?|/videos/[0-9a-f]{24}\.mp4#t=0\.001", source
+                r"/|/start|#questions|data:,|/static/[a-z_.]+|/s/[\w-]{22}(/\d+)?|/videos/[0-9a-f]{24}\.mp4#t=0\.001",
+                source,
             )
             assert not any(re.search(rf"\b{frames}\b", source) for frames in LENGTHS)
 
@@ -195,7 +199,7 @@ def test_malformed_votes_are_refused(client: TestClient, study: Study, votes: Vo
     assert client.post(f"/s/{token}/1", data=answers_to(first)).status_code == 303  # and the study goes on
 
 
-@pytest.mark.parametrize("value", ["0", "6", "4.0", "-1", "four", "44", " 4", "４"])
+@pytest.mark.parametrize("value", ["0", "6", "4.0", "-1", "four", "44", " 4", "\uff14"])
 def test_scores_beyond_the_scale_are_refused(client: TestClient, study: Study, votes: Votes, value: str) -> None:
     token = start(client)
     trials = participant_trials(study, token)
@@ -228,7 +232,9 @@ def test_oversized_and_strange_requests_are_refused(client: TestClient, study: S
     assert votes.of(token) == {}
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:81", "http://localhost.evil.example"])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://localhost:81", "http://localhost.evil.example"]
+)
 def test_forms_of_other_sites_are_refused(client: TestClient, study: Study, votes: Votes, origin: str) -> None:
     token = start(client)
     data = answers_to(participant_trials(study, token)[0])
@@ -303,7 +309,9 @@ def test_parts_of_a_video_can_be_asked_for(client: TestClient, study: Study) -> 
     assert client.head(address).headers["content-length"] == str(len(whole))
 
 
-def test_nobody_is_told_that_a_lost_answer_was_taken(client: TestClient, study: Study, votes: Votes, monkeypatch) -> None:
+def test_nobody_is_told_that_a_lost_answer_was_taken(
+    client: TestClient, study: Study, votes: Votes, monkeypatch
+) -> None:
     token = start(client)
     data = answers_to(participant_trials(study, token)[0])
 

@@ -215,7 +215,7 @@ def _participation(study: Study, votes: Sequence[Vote]) -> list[str]:
     for vote in votes:
         pages[vote.token].add(vote.trial)
     finished = sum(len(trials) == len(study.trials) for trials in pages.values())
-    lines = [f"{len(pages)} participants answered, {finished} of them all {len(study.trials)} pages."]
+    lines = [f"Participants: {len(pages)}, of whom {finished} answered all {len(study.trials)} pages."]
     choices = (name for trial in study.trials if trial.part == COMPARISON for name in trial.choices)
     if any(study.videos[name].shows == ORIGINAL for name in choices):
         lines.append("The original could be chosen as the best video; in the paper's Table 1 it could not.")

@@ -1,5 +1,6 @@
 """Serving a study: one process, one SQLite file."""
 
+import os
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,5 +60,6 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+        number = getattr(error, "errno", None) or 0
+        reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or error
         raise InputError(f"--host {host} --port {port}: cannot be listened on ({reason}); choose others.") from None
