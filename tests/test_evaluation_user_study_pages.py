@@ -3,6 +3,7 @@
 import re
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -330,3 +331,14 @@ def test_nobody_is_told_that_a_lost_answer_was_taken(
 def test_a_flood_of_participants_ends(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evaluation.user_study.votes.MOST_PARTICIPANTS", 3)
     assert [client.post("/start", data={"agree": "yes"}).status_code for _ in range(5)] == [303] * 3 + [503] * 2
+
+
+def test_a_participant_can_be_removed(client: TestClient, study: Study, votes: Votes, tmp_path: Path) -> None:
+    gone, kept = start(client), start(client)
+    for token in (gone, kept):
+        client.post(f"/s/{token}/1", data=answers_to(participant_trials(study, token)[0]))
+    with closing(sqlite3.connect(tmp_path / "votes.sqlite3")) as connection, connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("DELETE FROM participants WHERE token = ?", (gone,))
+    assert {vote.token for vote in read_votes(tmp_path / "votes.sqlite3")} == {kept}
+    assert client.get(f"/s/{gone}/1").status_code == 404
