@@ -27,6 +27,13 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m evaluation.user_study", description="The paper's user studies as a web page."
     )
     commands = parser.add_subparsers(dest="command", required=True)
+    _add_build(commands)
+    _add_serve(commands)
+    _add_results(commands)
+    return parser
+
+
+def _add_build(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     build = commands.add_parser(
         "build",
         help="make a study from folders of videos",
@@ -54,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         help="let the original stand unmarked among the videos to choose from; default: beside them, marked",
     )
     build.add_argument("--introduction", type=Path, metavar="FILE", help="plain text for the first page")
+
+
+def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     serve = commands.add_parser("serve", help="let people take part", description="Serve a study as a web page.")
     serve.add_argument("study", type=Path, metavar="STUDY_DIR")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on; default: %(default)s")
@@ -61,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--public-name", action="append", default=[], metavar="HOST", help="host name by which people reach the study"
     )
+
+
+def _add_results(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     results = commands.add_parser("results", help="tables of the answers", description="Tables of a study's answers.")
     results.add_argument("study", type=Path, metavar="STUDY_DIR")
     results.add_argument("--out", type=Path, metavar="DIR", help="folder for the tables as Markdown and CSV")
@@ -71,7 +84,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="[NAME=]CSV",
         help="HS of the same videos, as evaluation.score writes it: of method NAME, or of rows named NAME/.../PERSON",
     )
-    return parser
 
 
 def _build(options: argparse.Namespace) -> None:
