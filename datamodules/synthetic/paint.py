@@ -9,22 +9,22 @@ from scipy.ndimage import gaussian_filter, zoom
 
 from datamodules.synthetic.surfaces import smoothstep
 
-TILE = 512  # pixels
+TILE = 512  # pixels of a texture at full detail; every other length in pixels below is meant at full detail, too
 
 
-def paint_strands(rng: np.random.Generator) -> np.ndarray:
-    """Hair from root (top) to tip (bottom), (512, 128, 3), about 0.6 on average."""
-    shape = TILE, TILE // 4  # as wide as it is seen: finer strands would flicker
-    fine = gaussian_filter(rng.standard_normal(shape), (55, 0.8), mode="nearest")
-    broad = gaussian_filter(rng.standard_normal(shape), (90, 3), mode="nearest")
+def paint_strands(rng: np.random.Generator, size: int = TILE) -> np.ndarray:
+    """Hair from root (top) to tip (bottom), (size, size / 4, 3), about 0.6 on average."""
+    shape, scale = (size, size // 4), size / TILE  # as wide as it is seen: finer strands would flicker
+    fine = gaussian_filter(rng.standard_normal(shape), (55 * scale, 0.8 * scale), mode="nearest")
+    broad = gaussian_filter(rng.standard_normal(shape), (90 * scale, 3 * scale), mode="nearest")
     value = np.clip(0.80 + 0.16 * fine / fine.std() + 0.11 * broad / broad.std(), 0.3, 1.3) / 1.3
     return np.repeat(value[..., None], 3, 2).astype(np.float32)
 
 
-def paint_pores(rng: np.random.Generator) -> np.ndarray:
-    """Plain skin for neck and ears, (512, 512, 3), just below 1."""
-    grain = gaussian_filter(rng.standard_normal((TILE, TILE)), 1.5)
-    patches = gaussian_filter(rng.standard_normal((TILE, TILE)), 20)
+def paint_pores(rng: np.random.Generator, size: int = TILE) -> np.ndarray:
+    """Plain skin for neck and ears, (size, size, 3), just below 1."""
+    grain = gaussian_filter(rng.standard_normal((size, size)), 1.5 * size / TILE)
+    patches = gaussian_filter(rng.standard_normal((size, size)), 20 * size / TILE)
     value = 0.95 + 0.012 * grain / grain.std() + 0.012 * patches / patches.std()
     return np.repeat(np.clip(value, 0, 1)[..., None], 3, 2).astype(np.float32)
 
@@ -38,15 +38,16 @@ def paint_knit(rng: np.random.Generator) -> np.ndarray:
     return np.repeat(np.clip(value, 0, 1)[..., None], 3, 2).astype(np.float32)
 
 
-def paint_eye(iris: np.ndarray, rng: np.random.Generator, tile: float) -> np.ndarray:
-    """An eye seen along its gaze, (512, 512, 3): sclera, limbus, iris fibres, pupil.
+def paint_eye(iris: np.ndarray, rng: np.random.Generator, tile: float, pixels: int = TILE) -> np.ndarray:
+    """An eye seen along its gaze, (pixels, pixels, 3): sclera, limbus, iris fibres, pupil.
 
     Args:
         iris: (3,) colour.
         rng: Places fibres and veins.
         tile: Side of the texture in decimetres.
+        pixels: Side of the texture.
     """
-    y, x = (np.mgrid[:TILE, :TILE] + 0.5 - TILE / 2) * (tile / TILE)
+    y, x = (np.mgrid[:pixels, :pixels] + 0.5 - pixels / 2) * (tile / pixels)
     radius, turn = np.hypot(x, y), np.arctan2(y, x)
     size, pupil = 0.063, 0.025  # decimetres: 12.6 and 5 mm, a touch larger than life
     fibres = gaussian_filter(rng.standard_normal((64, 720)), (10, 1.2), mode=("nearest", "wrap"))
@@ -57,18 +58,18 @@ def paint_eye(iris: np.ndarray, rng: np.random.Generator, tile: float) -> np.nda
     colour = iris * (texture * light)[..., None]
     colour *= 1 - 0.65 * smoothstep(ring, 0.78, 1.0)[..., None]
     white = np.array([0.93, 0.91, 0.90]) - 0.12 * smoothstep(radius, 0.08, 0.2)[..., None] * np.array([0.3, 0.8, 0.9])
-    veins = gaussian_filter(rng.standard_normal((TILE, TILE)), (1.5, 9))
+    veins = gaussian_filter(rng.standard_normal((pixels, pixels)), (1.5 * pixels / TILE, 9 * pixels / TILE))
     white = white - 0.02 * np.clip(veins / veins.std() - 1, 0, 2)[..., None] * np.array([0, 1, 1])
-    soft = 1.5 * tile / TILE
+    soft = 1.5 * tile / pixels
     image = white + (colour - white) * smoothstep(radius, size + soft, size - soft)[..., None]
     return np.clip(image * smoothstep(radius, pupil - soft, pupil + soft)[..., None] + 0.015, 0, 1).astype(np.float32)
 
 
-def paint_teeth(upper: bool, rng: np.random.Generator) -> np.ndarray:
-    """A row of teeth, (512, 512, 3): gums above (or below), teeth with rounded ends, dark gaps."""
+def paint_teeth(upper: bool, rng: np.random.Generator, size: int = TILE) -> np.ndarray:
+    """A row of teeth, (size, size, 3): gums above (or below), teeth with rounded ends, dark gaps."""
     widths = np.array([8.5, 6.6, 7.6, 7.0, 6.8, 9.5]) if upper else np.array([5.4, 5.9, 6.9, 7.0, 7.0, 10.0])
     edges = np.concatenate([-np.cumsum(widths)[::-1], [0], np.cumsum(widths)]) / widths.sum()
-    x, v = np.meshgrid(np.linspace(-1, 1, TILE), np.linspace(0, 1, TILE))
+    x, v = np.meshgrid(np.linspace(-1, 1, size), np.linspace(0, 1, size))
     v = v if upper else 1 - v  # 0 gum, 1 biting edge
     tooth = np.clip(np.searchsorted(edges, x[0], side="right") - 1, 0, len(edges) - 2)
     left, right = edges[tooth], edges[tooth + 1]

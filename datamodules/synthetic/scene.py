@@ -61,6 +61,12 @@ def head_translation(person: Person, angles: np.ndarray, lean: np.ndarray) -> np
 class Scene:
     """A person ready to be posed.
 
+    Args:
+        person: Who.
+        model: Face model.
+        detail: Resolution of the textures. At 1 a pixel of a 512 px picture holds about four pixels of the skin's texture
+            in each direction; pictures of 256 px need a quarter, which also keeps brows and pores from flickering.
+
     Attributes:
         triangles: int64 (F, 3) of all surfaces.
         surfaces: int64 (F, 2) number of the surface each belongs to, and its material.
@@ -68,7 +74,7 @@ class Scene:
         neutral: (V, 3) the person's face at rest.
     """
 
-    def __init__(self, person: Person, model: MorphableModel) -> None:
+    def __init__(self, person: Person, model: MorphableModel, detail: float = 1.0) -> None:
         self.person = person
         rng = np.random.default_rng([person.seed, 4])
         mean = model.mean_shape.numpy().astype(np.float64)
@@ -79,17 +85,20 @@ class Scene:
         faces = model.triangles.numpy()
         outline, mouth, right_eye, left_eye = _openings(faces, self.neutral)
         colours = model.texture(torch.from_numpy(person.texture.astype(np.float32))[None])[0].numpy()
-        face_texture = skin.paint_skin(mean, faces, colours.astype(np.float64), person.complexion, rng)
-        skin_colour = np.median(face_texture[440:640, 250:780].reshape(-1, 3), axis=0)
+        face_texture = skin.paint_skin(mean, faces, colours.astype(np.float64), person.complexion, rng, detail)
+        first, last, left, right = (round(detail * edge) for edge in (440, 640, 250, 780))  # cheeks and nose
+        skin_colour = np.median(face_texture[first:last, left:right].reshape(-1, 3), axis=0)
+        # Hair and neck are painted coarser than the face from the start, ribs of cloth just fine enough.
+        fine, coarse = round(detail * paint.TILE), round(min(1, 2 * detail) * paint.TILE)
         self.atlas = Atlas.of(
             {
                 "skin": face_texture,
-                "pores": paint.paint_pores(rng),
-                "strands": paint.paint_strands(rng),
+                "pores": paint.paint_pores(rng, coarse),
+                "strands": paint.paint_strands(rng, coarse),
                 "knit": paint.paint_knit(rng),
-                "eye": paint.paint_eye(person.iris, rng, eyes_and_mouth.EYE_TILE),
-                "upper_teeth": paint.paint_teeth(True, rng),
-                "lower_teeth": paint.paint_teeth(False, rng),
+                "eye": paint.paint_eye(person.iris, rng, eyes_and_mouth.EYE_TILE, fine),
+                "upper_teeth": paint.paint_teeth(True, rng, fine),
+                "lower_teeth": paint.paint_teeth(False, rng, fine),
             }
         )
         self._outline = outline
@@ -109,7 +118,8 @@ class Scene:
     def _make_head(self, mean: np.ndarray, faces: np.ndarray, colours: np.ndarray) -> tuple[Surface, np.ndarray]:
         """Face and skull as one surface, and how the skull follows the outline."""
         centre = np.array([0.0, 0.1, 0.3])
-        inner = np.array([_inward(faces, self.neutral, vertex, centre) for vertex in self._outline])
+        rim = faces[np.isin(faces, self._outline).any(1)]
+        inner = np.array([_inward(rim, self.neutral, vertex, centre) for vertex in self._outline])
         points, follow, triangles = body.skull(self.neutral, self._outline, inner)
         rings = len(points) // len(self._outline)
         uv = skin.skin_uv(mean)
