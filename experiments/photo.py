@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from datamodules.clip import Clip
-from datamodules.synthetic.film import perform
+from datamodules.synthetic.performance import perform
 from datamodules.synthetic.person import draw_person
 from experiments import provenance, tracking
 from experiments.callbacks import last_checkpoint

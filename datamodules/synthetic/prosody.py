@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import librosa
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
+from scipy.signal import lfilter
 
 from datamodules.synthetic.speech import SAMPLE_RATE, Phoneme, Speech
 from datamodules.synthetic.visemes import FPS
@@ -117,12 +118,8 @@ def _noise(frames: int, cutoff: float, rng: np.random.Generator) -> np.ndarray:
     margin = int(4 * FPS / cutoff)  # warm-up, so that the first frame is like any other
     white = rng.standard_normal(frames + margin)
     keep = np.exp(-2 * np.pi * cutoff / FPS)
-    slow = np.empty(len(white))
-    state = faster = 0.0
-    for i, value in enumerate(white):  # two cascaded one-pole filters
-        faster = keep * faster + (1 - keep) * value
-        state = keep * state + (1 - keep) * faster
-        slow[i] = state
+    pole = [1 - keep], [1, -keep]
+    slow = lfilter(*pole, lfilter(*pole, white))  # two cascaded one-pole filters
     # Variance of the cascade for white input: (1-k)^4 (1+k^2) / (1-k^2)^3.
     return slow[margin:] / np.sqrt((1 - keep) ** 4 * (1 + keep**2) / (1 - keep**2) ** 3)
 

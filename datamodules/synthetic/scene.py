@@ -64,8 +64,8 @@ class Scene:
     Args:
         person: Who.
         model: Face model.
-        detail: Resolution of the textures. At 1 a pixel of a 512 px picture holds about four pixels of the skin's texture
-            in each direction; pictures of 256 px need a quarter, which also keeps brows and pores from flickering.
+        detail: Resolution of the textures. At 1 a pixel of a 512 px picture holds about four pixels of the skin's
+            texture in each direction; a quarter is enough for 256 px, and keeps brows and pores from flickering.
 
     Attributes:
         triangles: int64 (F, 3) of all surfaces.

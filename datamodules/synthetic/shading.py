@@ -1,21 +1,17 @@
 """Colours of the pixels of a scene: textures under spherical-harmonic light, highlights, smooth edges.
 
-The rasteriser says which triangle every sample sees; here four samples become one pixel. The diffuse part is exactly
-that of the face renderer (albedo times irradiance), so the true coefficients explain the face; highlights on skin are
-small and come on top.
+The rasteriser says which triangle every sample sees; `shading_loops` make one pixel of four samples. The diffuse part
+is exactly that of the face renderer (albedo times irradiance), so the true coefficients explain the face; highlights on
+skin are small and come on top.
 """
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from datamodules.synthetic.lighting import Light
+from datamodules.synthetic.shading_loops import TANGENT, TEXTURE, TINT, VALUES, shade_rows
 from face.rasterizers.fragments import Fragments
-
-SAMPLES = 2  # per pixel side
-_VALUES = 11  # normal 3, texture place 2, tint 3, tangent 3
-_DONE = -2  # mark of a sample that is coloured already
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ MATERIALS: dict[str, Material] = {
     "dark": Material(0.0, 0),
 }
 MATERIAL_INDEX = {name: k for k, name in enumerate(MATERIALS)}
-_TABLE = np.array([[m.gloss, m.sharpness, m.strands, m.glow] for m in MATERIALS.values()])
+_TABLE = np.array([[m.gloss, m.sharpness, m.strands, m.glow] for m in MATERIALS.values()], np.float32)
 
 
 @dataclass(frozen=True)
@@ -122,149 +118,28 @@ def shade(
     Returns:
         uint8 (H, W, 3).
     """
-    packed = np.concatenate([attributes.normals, attributes.texture, attributes.tint, attributes.tangent], 1)
+    count = len(attributes.normals)
+    packed = np.zeros((count, VALUES), np.float32)
+    for first, part in (
+        (0, attributes.normals),
+        (TEXTURE, attributes.texture),
+        (TINT, attributes.tint),
+        (TANGENT, attributes.tangent),
+    ):
+        packed[:, first : first + part.shape[1]] = part
     image = np.empty(backdrop.shape, np.uint8)
-    _shade(
+    shade_rows(
         fragments.triangle[0].numpy(),
         fragments.barycentric[0].numpy(),
         triangles,
         surfaces,
-        packed.astype(np.float32),
+        packed,
         _TABLE,
         atlas.pixels,
-        light.polynomial(),
-        light.halfway(),
-        light.colours,
+        light.polynomial().astype(np.float32),
+        light.halfway().astype(np.float32),
+        light.colours.astype(np.float32),
         backdrop,
         image,
     )
     return image
-
-
-@numba.njit(nogil=True, cache=True, fastmath=True)
-def _shade(
-    triangle: np.ndarray,
-    barycentric: np.ndarray,
-    triangles: np.ndarray,
-    surfaces: np.ndarray,
-    vertices: np.ndarray,
-    table: np.ndarray,
-    atlas: np.ndarray,
-    light: np.ndarray,
-    lamps: np.ndarray,
-    lamp_colours: np.ndarray,
-    backdrop: np.ndarray,
-    image: np.ndarray,
-) -> None:
-    """One pixel after the other: its samples that see the same surface are averaged, then coloured once."""
-    height, width = image.shape[:2]
-    count = SAMPLES * SAMPLES
-    values, colour, pixel = np.empty(_VALUES), np.empty(3), np.empty(3)
-    seen = np.empty(count, np.int64)
-    for row in range(height):
-        for column in range(width):
-            pixel[:] = 0.0
-            for s in range(count):
-                seen[s] = triangle[row * SAMPLES + s // SAMPLES, column * SAMPLES + s % SAMPLES]
-            for s in range(count):
-                if seen[s] == _DONE:
-                    continue
-                if seen[s] < 0:
-                    for k in range(3):
-                        pixel[k] += backdrop[row, column, k]
-                    continue
-                material = surfaces[seen[s], 1]
-                same = _gather(s, seen, row, column, barycentric, triangles, surfaces, vertices, values)
-                _colour(values, table[material], atlas, light, lamps, lamp_colours, colour)
-                for k in range(3):
-                    pixel[k] += same * min(max(colour[k], 0.0), 1.0)
-            for k in range(3):
-                image[row, column, k] = np.uint8(pixel[k] * (255.0 / count) + 0.5)
-
-
-@numba.njit(nogil=True, cache=True, fastmath=True)
-def _gather(
-    first: int,
-    seen: np.ndarray,
-    row: int,
-    column: int,
-    barycentric: np.ndarray,
-    triangles: np.ndarray,
-    surfaces: np.ndarray,
-    vertices: np.ndarray,
-    values: np.ndarray,
-) -> int:
-    """Mean of what the samples of one surface carry, into `values`; how many they are. Marks them in `seen`."""
-    surface = surfaces[seen[first], 0]
-    values[:] = 0.0
-    same = 0
-    for s in range(first, len(seen)):
-        face = seen[s]
-        if face < 0 or surfaces[face, 0] != surface:
-            continue
-        wa = wb = wc = 0.0
-        for t in range(s, len(seen)):  # mostly all samples lie in one triangle: then its values are read once
-            if seen[t] == face:
-                i, j = row * SAMPLES + t // SAMPLES, column * SAMPLES + t % SAMPLES
-                wa += barycentric[i, j, 0]
-                wb += barycentric[i, j, 1]
-                wc += barycentric[i, j, 2]
-                seen[t] = _DONE
-                same += 1
-        a, b, c = triangles[face, 0], triangles[face, 1], triangles[face, 2]
-        for k in range(_VALUES):
-            values[k] += wa * vertices[a, k] + wb * vertices[b, k] + wc * vertices[c, k]
-    values /= same
-    return same
-
-
-@numba.njit(nogil=True, cache=True, fastmath=True)
-def _colour(
-    values: np.ndarray,
-    material: np.ndarray,
-    atlas: np.ndarray,
-    light: np.ndarray,
-    lamps: np.ndarray,
-    lamp_colours: np.ndarray,
-    colour: np.ndarray,
-) -> None:
-    """Colour of one interpolated point, into `colour`."""
-    size = np.sqrt(values[0] ** 2 + values[1] ** 2 + values[2] ** 2) + 1e-9
-    x, y, z = values[0] / size, values[1] / size, values[2] / size
-    gloss, glow, strands = material[0], material[3], material[2] > 0
-    left, top = min(max(int(values[3]), 0), atlas.shape[1] - 2), min(max(int(values[4]), 0), atlas.shape[0] - 2)
-    dx, dy = values[3] - left, values[4] - top
-    brightness = 0.0
-    for k in range(3):
-        upper = atlas[top, left, k] * (1 - dx) + atlas[top, left + 1, k] * dx
-        lower = atlas[top + 1, left, k] * (1 - dx) + atlas[top + 1, left + 1, k] * dx
-        texture = upper * (1 - dy) + lower * dy
-        flat = light[0, k] + light[3, k] + light[6, k]  # on a surface that looks at the camera
-        lit = light[0, k] + x * (light[1, k] + light[4, k] * x + light[7, k] * y + light[9, k] * z)
-        lit += y * (light[2, k] + light[5, k] * y + light[8, k] * z) + z * (light[3, k] + light[6, k] * z)
-        colour[k] = texture * values[5 + k] * max((1 - glow) * lit + glow * flat, 0.0)
-        brightness += (texture if strands else values[5 + k]) / 3
-    if gloss > 0:
-        # Hollows have no highlights, thick strands catch more than the gaps between them.
-        gloss *= brightness * brightness if strands else brightness
-        for lamp in range(lamps.shape[0]):
-            strength = gloss * _highlight(values, x, y, z, lamps[lamp], strands, int(material[1]))
-            for k in range(3):
-                colour[k] += strength * lamp_colours[lamp, k]
-
-
-@numba.njit(nogil=True, cache=True, fastmath=True)
-def _highlight(
-    values: np.ndarray, x: float, y: float, z: float, halfway: np.ndarray, strands: bool, doublings: int
-) -> float:
-    """Strength of the highlight of one lamp on a normal (Blinn) or on a strand (Kajiya and Kay)."""
-    base = max(x * halfway[0] + y * halfway[1] + z * halfway[2], 0.0)
-    facing = 1.0
-    if strands:
-        along = values[8] * halfway[0] + values[9] * halfway[1] + values[10] * halfway[2]
-        length = values[8] ** 2 + values[9] ** 2 + values[10] ** 2 + 1e-9
-        facing = 0.35 + 0.65 * base  # hair lets some light through
-        base = np.sqrt(max(0.0, 1 - along * along / length))
-    for _ in range(doublings):
-        base *= base
-    return base * facing

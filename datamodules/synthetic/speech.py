@@ -1,18 +1,17 @@
 """Speech with the time of every phoneme, from the espeak-ng library.
 
-espeak-ng is GPL-3. It therefore runs in a process of its own, ``python -m datamodules.synthetic.speech``, which reads
+espeak-ng is GPL-3. It therefore runs in a process of its own, ``python -m datamodules.synthetic.espeak``, which reads
 a request and writes sound and times; the rest of the project sees only those data and never loads the library.
 """
 
-import ctypes
 import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.signal import resample_poly
 
 from media.errors import InputError
 
@@ -45,6 +44,21 @@ class Phoneme:
 
 
 @dataclass(frozen=True)
+class SpokenWord:
+    """One word of a text as it was spoken.
+
+    Attributes:
+        offset: Of its first letter in the text.
+        start: Seconds from the first sample.
+        end: Seconds; where the next word or a pause begins.
+    """
+
+    offset: int
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
 class Speech:
     """Spoken text.
 
@@ -52,16 +66,32 @@ class Speech:
         samples: (n,) float32 in [-1, 1], 16 kHz mono.
         phonemes: In order, without gaps, from 0 to the end of the samples.
         text: What is said.
+        words: In order. espeak-ng says some short words as one ("of the"); they count as one word here.
     """
 
     samples: np.ndarray
     phonemes: tuple[Phoneme, ...]
     text: str
+    words: tuple[SpokenWord, ...] = ()
 
     @property
     def duration(self) -> float:
         """Seconds."""
         return len(self.samples) / SAMPLE_RATE
+
+    def part(self, start: float, seconds: float) -> "Speech":
+        """The speech from `start` on, of a length; phonemes and words at the ends are cut, the text stays whole."""
+        end = start + seconds
+        samples = self.samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+        phonemes, words = (
+            tuple(
+                replace(piece, start=max(piece.start - start, 0.0), end=min(piece.end, end) - start)
+                for piece in pieces
+                if piece.end > start and piece.start < end
+            )
+            for pieces in (self.phonemes, self.words)
+        )
+        return Speech(samples, phonemes, self.text, words)
 
 
 @dataclass(frozen=True)
@@ -95,8 +125,24 @@ def speak(sentences: Sequence[str], voice: Voice | None = None, timeout: float =
     Raises:
         InputError: espeak-ng is not installed, does not know the voice, or failed.
     """
-    request = {"sentences": list(sentences), **vars(voice or Voice())}
-    command = [sys.executable, "-m", "datamodules.synthetic.speech"]
+    return speak_all([(sentences, voice or Voice())], timeout)[0]
+
+
+def speak_all(utterances: Sequence[tuple[Sequence[str], Voice]], timeout: float = 120.0) -> list[Speech]:
+    """Speak several utterances in one process: starting it costs as much as a minute of speech.
+
+    Args:
+        utterances: Sentences and the voice that says them.
+        timeout: Seconds the speaking process may take.
+
+    Returns:
+        Speech of each. The same list gives the same samples.
+
+    Raises:
+        InputError: As `speak`.
+    """
+    request = [{"sentences": list(sentences), **vars(voice)} for sentences, voice in utterances]
+    command = [sys.executable, "-m", "datamodules.synthetic.espeak"]
     try:
         worker = subprocess.run(
             command, input=json.dumps(request).encode(), capture_output=True, timeout=timeout, check=False
@@ -108,9 +154,15 @@ def speak(sentences: Sequence[str], voice: Voice | None = None, timeout: float =
         lines = worker.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
         raise InputError(f"speech: espeak-ng failed ({lines[-1]}); reinstall it with: pip install espeakng-loader")
     answer = json.loads(header)
-    if not sound:
-        raise InputError("speech: there is nothing to say; give at least one word")
-    return _assemble(np.frombuffer(sound, np.int16), answer["rate"], answer["events"], " ".join(sentences))
+    samples = np.frombuffer(sound, np.int16)
+    speeches, first = [], 0
+    for (sentences, _), spoken in zip(utterances, answer["utterances"], strict=True):
+        if not spoken["samples"]:
+            raise InputError("speech: there is nothing to say; give at least one word")
+        raw = samples[first : first + spoken["samples"]]
+        speeches.append(_assemble(raw, answer["rate"], spoken["phonemes"], spoken["words"], " ".join(sentences)))
+        first += spoken["samples"]
+    return speeches
 
 
 def fit_length(speech: Speech, seconds: float, lead: float = 0.4, seed: int = 0) -> Speech:
@@ -141,13 +193,21 @@ def fit_length(speech: Speech, seconds: float, lead: float = 0.4, seed: int = 0)
             phonemes.append(Phoneme(phoneme.name, phoneme.start + lead, stop, phoneme.stress))
     if phonemes[-1].end < end:
         phonemes.append(Phoneme("_", phonemes[-1].end, end))
-    return Speech(samples, tuple(phonemes), speech.text)
+    words = [
+        SpokenWord(word.offset, word.start + lead, min(word.end + lead, end))
+        for word in speech.words
+        if word.start + lead < end
+    ]
+    return Speech(samples, tuple(phonemes), speech.text, tuple(words))
 
 
-def _assemble(raw: np.ndarray, rate: int, events: list[tuple[int, str]], text: str) -> Speech:
-    """Resample to 16 kHz and turn phoneme events (start sample, mnemonic) into a gapless sequence."""
-    from scipy.signal import resample_poly  # here, so that the worker process need not load it
+def _assemble(
+    raw: np.ndarray, rate: int, events: list[tuple[int, str]], marks: list[tuple[int, int]], text: str
+) -> Speech:
+    """Resample to 16 kHz and turn events into gapless phonemes, and words.
 
+    Phoneme events are start sample and mnemonic, word events start sample and offset of the word in the text.
+    """
     if rate * _UP != SAMPLE_RATE * _DOWN:
         raise InputError(f"speech: espeak-ng speaks at {rate} Hz, expected 22050; install espeakng-loader 0.2.4")
     samples = resample_poly(raw.astype(np.float64), _UP, _DOWN)
@@ -163,86 +223,8 @@ def _assemble(raw: np.ndarray, rate: int, events: list[tuple[int, str]], text: s
         stress = 2 if name.startswith("'") else 1 if name.startswith(",") else 0
         pause = not bare or bare.startswith("_")
         phonemes.append(Phoneme("_" if pause else bare, start / rate, end / rate, 0 if pause else stress))
-    return Speech(samples.astype(np.float32), tuple(phonemes), text)
-
-
-# ---- the process that loads espeak-ng -------------------------------------------------------------------------------
-
-_PHONEME_EVENTS = 1  # espeakINITIALIZE_PHONEME_EVENTS
-_RETRIEVE = 1  # AUDIO_OUTPUT_RETRIEVAL: sound goes to the callback
-_UTF8 = 1  # espeakCHARS_UTF8
-_RATE, _PITCH, _RANGE = 1, 3, 4  # espeak_PARAMETER
-_EVENT_END, _EVENT_PHONEME = 0, 7  # espeak_EVENT_TYPE
-
-
-class _Event(ctypes.Structure):
-    """espeak_EVENT of speak_lib.h; the union at its end holds the phoneme's name in up to 8 bytes."""
-
-    _fields_ = (
-        ("type", ctypes.c_int),
-        ("identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("name", ctypes.c_char * 8),
-    )
-
-
-def _load() -> tuple[Any, int]:
-    """Load the library of espeakng-loader and give it with its sample rate."""
-    import espeakng_loader
-
-    library = ctypes.CDLL(espeakng_loader.get_library_path())
-    data = str(espeakng_loader.get_data_path()).encode()
-    rate = library.espeak_Initialize(_RETRIEVE, 0, data, _PHONEME_EVENTS)
-    if rate <= 0:
-        raise RuntimeError(f"espeak_Initialize returned {rate}")
-    library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # breathy voices carry noise, by default seeded with the time
-    return library, rate
-
-
-def _synthesize(request: dict[str, Any]) -> tuple[bytes, int, list[tuple[int, str]]]:
-    """Speak a request: 16-bit sound, its rate, and (first sample, mnemonic) of every phoneme."""
-    library, rate = _load()
-    if library.espeak_SetVoiceByName(request["name"].encode()) != 0:
-        raise RuntimeError(f"unknown voice {request['name']!r}")
-    for parameter, value in ((_RATE, "rate"), (_PITCH, "pitch"), (_RANGE, "pitch_range")):
-        library.espeak_SetParameter(parameter, int(request[value]), 0)
-    sound = bytearray()
-    events: list[tuple[int, str]] = []
-    offset = 0
-
-    def receive(wave: Any, count: int, list_of_events: Any) -> int:
-        if wave and count > 0:
-            sound.extend(ctypes.string_at(wave, 2 * count))
-        index = 0
-        while list_of_events[index].type != _EVENT_END:
-            event = list_of_events[index]
-            if event.type == _EVENT_PHONEME:
-                events.append((offset + event.sample, event.name.decode(errors="replace")))
-            index += 1
-        return 0
-
-    signature = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Event))
-    callback = signature(receive)  # kept alive as long as the library may call it
-    library.espeak_SetSynthCallback(callback)
-    for sentence in request["sentences"]:
-        text = sentence.encode()
-        offset = len(sound) // 2  # the library counts samples from the start of each call
-        status = library.espeak_Synth(text, len(text) + 1, 0, 1, 0, _UTF8, None, None)
-        if status != 0:
-            raise RuntimeError(f"espeak_Synth returned {status} for {sentence!r}")
-        library.espeak_Synchronize()
-    return bytes(sound), rate, events
-
-
-def _serve() -> None:
-    """Answer one request from standard input: a line of JSON, then the samples."""
-    sound, rate, events = _synthesize(json.load(sys.stdin))
-    sys.stdout.buffer.write(json.dumps({"rate": rate, "events": events}).encode() + b"\n" + sound)
-
-
-if __name__ == "__main__":
-    _serve()
+    words = []
+    for (start, offset), (end, _) in zip(marks, [*marks[1:], (len(raw), 0)], strict=True):
+        inside = (p.start for p in phonemes if p.is_pause and start / rate < p.start < end / rate)
+        words.append(SpokenWord(offset, start / rate, next(inside, end / rate)))
+    return Speech(samples.astype(np.float32), tuple(phonemes), text, tuple(words))
