@@ -36,6 +36,8 @@ class VideoWriter:
         crf: x264's quality, lower is better; 18 is taken for indistinguishable from the original.
         gop: Longest distance of key frames in frames; 1 makes every frame a key frame. By default x264's 250.
         lossless: Keep every pixel as it is (H.264 in RGB, which FFmpeg reads and browsers do not).
+        threads: Of the encoder, by default as many as it likes. With a number, a file has the same bytes on every
+            computer, whatever the number of its cores.
 
     Raises:
         InputError: If the folder cannot be written, the disk is full, the name has no known ending or the sound is
@@ -51,6 +53,7 @@ class VideoWriter:
         crf: float = 18,
         gop: int | None = None,
         lossless: bool = False,
+        threads: int | None = None,
     ):
         self._path = Path(path)
         self._size = (height, width)
@@ -62,6 +65,7 @@ class VideoWriter:
         # files of key frames alone are large whatever the effort, and written where speed counts
         self._video_options = {"preset": "ultrafast" if gop == 1 else "veryfast", **({"g": str(gop)} if gop else {})}
         self._video_options |= {"qp": "0"} if lossless else {"crf": str(crf)}
+        self._video_options |= {} if threads is None else {"threads": str(threads)}
         self._lossless = lossless
         self._frames = 0
         self._samples = 0

@@ -1,4 +1,4 @@
-"""Make embedded data: ``python -m datamodules.synthetic person OUT.mp4 --seconds 45 --seed 0``."""
+"""Make embedded data: ``python -m datamodules.synthetic {person,corpus,lrw} OUT ...``."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from datamodules.synthetic.corpus import make_corpus
 from datamodules.synthetic.film import make_person_film
+from datamodules.synthetic.lrw_corpus import CorpusSize, make_lrw_corpus
 from media.errors import InputError
 
 
@@ -22,18 +23,45 @@ def main() -> int:
     corpus.add_argument("--people", type=int, default=8, help="number of people (default 8)")
     corpus.add_argument("--seconds", type=float, default=4.0, help="length of each film (default 4)")
     corpus.add_argument("--seed", type=int, default=1000, help="seed of the first person (default 1000)")
+    _add_lrw(kinds)
     arguments = parser.parse_args()
     try:
-        if arguments.kind == "person":
-            make_person_film(arguments.out, arguments.seconds, arguments.seed, progress=True)
-            print(arguments.out)
-        else:
-            for path in make_corpus(arguments.out, arguments.people, arguments.seconds, arguments.seed, progress=True):
-                print(path)
+        for made in _make(arguments):
+            print(made)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        return 130
     return 0
+
+
+def _add_lrw(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    usual = CorpusSize()
+    lrw = kinds.add_parser(
+        "lrw", help="a corpus of many people and words in the layout of LRW; goes on where it stopped"
+    )
+    lrw.add_argument("out", type=Path, help="folder in which lipread_mp4 is made")
+    lrw.add_argument("--words", type=int, default=usual.words, help=f"number of words (default {usual.words})")
+    lrw.add_argument(
+        "--clips", type=int, default=usual.clips, help=f"clips per word, all splits (default {usual.clips})"
+    )
+    lrw.add_argument("--people", type=int, default=usual.people, help=f"number of speakers (default {usual.people})")
+    lrw.add_argument("--seed", type=int, default=usual.seed, help=f"who speaks, what and how (default {usual.seed})")
+    lrw.add_argument("--processes", type=int, help="how many work side by side (default one for each core)")
+
+
+def _make(arguments: argparse.Namespace) -> list[Path]:
+    """Make what was asked for; the paths to name."""
+    out, seed = arguments.out, arguments.seed
+    if arguments.kind == "person":
+        make_person_film(out, arguments.seconds, seed, progress=True)
+        return [out]
+    if arguments.kind == "corpus":
+        return make_corpus(out, arguments.people, arguments.seconds, seed, progress=True)
+    size = CorpusSize(arguments.words, arguments.clips, arguments.people, seed)
+    return [make_lrw_corpus(out, size, arguments.processes, progress=True)]
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def _load() -> tuple[Any, int]:
 
 
 def _synthesize(library: Any, request: dict[str, Any]) -> tuple[bytes, list[tuple[int, str]], list[tuple[int, int]]]:
-    """Speak a request: 16-bit sound, first sample and mnemonic of each phoneme, first sample and offset of each word."""
+    """Speak a request: 16-bit sound; phonemes as (first sample, mnemonic), words as (first sample, offset)."""
     if library.espeak_SetVoiceByName(request["name"].encode()) != 0:
         raise RuntimeError(f"unknown voice {request['name']!r}")
     for parameter, value in ((_RATE, "rate"), (_PITCH, "pitch"), (_RANGE, "pitch_range")):

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,8 +61,7 @@ def make_person_film(path: str | Path, seconds: float = 45.0, seed: int = 0, pro
         ):
             writer.write(frame)
             landmarks.append(points)
-    facts = {"size": np.array(FRAME_SIZE), "seed": np.array(seed)}
-    write_truth(path.with_suffix(".npz"), performance, np.stack(landmarks), **facts)
+    write_truth(path.with_suffix(".npz"), performance, np.stack(landmarks), {"size": FRAME_SIZE, "seed": seed})
 
 
 def render(scene: Scene, performance: Performance) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -115,14 +115,14 @@ def draw_frame(
     return frame, scene.true_landmarks(posed, Camera(size)).astype(np.float32)
 
 
-def write_truth(path: Path, performance: Performance, landmarks: np.ndarray, **facts: np.ndarray) -> None:
+def write_truth(path: Path, performance: Performance, landmarks: np.ndarray, facts: dict[str, Any]) -> None:
     """Write what is known of a film beside it.
 
     Args:
         path: File to write, .npz.
         performance: What was filmed.
         landmarks: (T, 468, 3) in pixels.
-        facts: More entries of the file.
+        facts: More entries of the file: numbers and texts.
     """
     phonemes = performance.speech.phonemes
     with whole_file(path) as temporary, open(temporary, "wb") as file:
@@ -136,5 +136,5 @@ def write_truth(path: Path, performance: Performance, landmarks: np.ndarray, **f
             ends=np.array([phoneme.end for phoneme in phonemes]),
             stress=np.array([phoneme.stress for phoneme in phonemes]),
             text=np.array(performance.speech.text),
-            **facts,
+            **{name: np.array(value) for name, value in facts.items()},
         )

@@ -81,11 +81,16 @@ def sentences(seed: int) -> Iterator[str]:
     while True:
         choices = [i for i in range(len(_PATTERNS)) if i != last]
         last = int(rng.choice(choices))
-        yield _fill(_PATTERNS[last], rng)
+        yield fill(_PATTERNS[last], rng)
 
 
-def _fill(pattern: str, rng: np.random.Generator) -> str:
-    """Replace each {kind} by an unused word of that kind; a capital {Kind} starts the sentence."""
+def fill(pattern: str, rng: np.random.Generator) -> str:
+    """Write a sentence after a pattern.
+
+    Args:
+        pattern: Each {kind} is replaced by an unused word of that kind; a capital {Kind} starts the sentence.
+        rng: Chooses the words.
+    """
     used: set[str] = set()
     text = ""
     for piece in pattern.split("{"):

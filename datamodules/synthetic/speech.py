@@ -7,8 +7,9 @@ a request and writes sound and times; the rest of the project sees only those da
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from scipy.signal import resample_poly
@@ -83,15 +84,19 @@ class Speech:
         """The speech from `start` on, of a length; phonemes and words at the ends are cut, the text stays whole."""
         end = start + seconds
         samples = self.samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
-        phonemes, words = (
-            tuple(
-                replace(piece, start=max(piece.start - start, 0.0), end=min(piece.end, end) - start)
-                for piece in pieces
-                if piece.end > start and piece.start < end
-            )
-            for pieces in (self.phonemes, self.words)
-        )
+        phonemes = tuple(replace(p, start=a, end=b) for p, (a, b) in _within(self.phonemes, start, end))
+        words = tuple(replace(w, start=a, end=b) for w, (a, b) in _within(self.words, start, end))
         return Speech(samples, phonemes, self.text, words)
+
+
+_Piece = TypeVar("_Piece", Phoneme, SpokenWord)
+
+
+def _within(pieces: tuple[_Piece, ...], start: float, end: float) -> Iterator[tuple[_Piece, tuple[float, float]]]:
+    """What lies between two times, with its times from the first of them on."""
+    for piece in pieces:
+        if piece.end > start and piece.start < end:
+            yield piece, (max(piece.start, start) - start, min(piece.end, end) - start)
 
 
 @dataclass(frozen=True)
