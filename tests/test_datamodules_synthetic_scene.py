@@ -157,7 +157,7 @@ def test_the_polynomial_is_the_irradiance_of_the_harmonics(person: Person) -> No
     terms = np.stack([np.ones(50), x, y, z, x * x, y * y, z * z, x * y, y * z, x * z], -1)
     gamma = torch.from_numpy(person.light.gamma)[None]
     expected = irradiance(torch.from_numpy(normals).float()[None], gamma)[0].numpy()
-    np.testing.assert_allclose(terms @ person.light.polynomial(), expected, atol=1e-4)
+    np.testing.assert_allclose(terms @ person.light.polynomial, expected, atol=1e-4)
 
 
 def test_a_lamp_lights_the_side_it_stands_on() -> None:

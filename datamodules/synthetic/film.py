@@ -125,6 +125,7 @@ def write_truth(path: Path, performance: Performance, landmarks: np.ndarray, fac
         facts: More entries of the file: numbers and texts.
     """
     phonemes = performance.speech.phonemes
+    more: dict[str, Any] = {name: np.array(value) for name, value in facts.items()}
     with whole_file(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(
             file,
@@ -136,5 +137,5 @@ def write_truth(path: Path, performance: Performance, landmarks: np.ndarray, fac
             ends=np.array([phoneme.end for phoneme in phonemes]),
             stress=np.array([phoneme.stress for phoneme in phonemes]),
             text=np.array(performance.speech.text),
-            **{name: np.array(value) for name, value in facts.items()},
+            **more,
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ class Light:
     lamps: np.ndarray
     colours: np.ndarray
 
+    @cached_property
     def polynomial(self) -> np.ndarray:
         """Irradiance as a polynomial of the normal, (10, 3): terms 1, x, y, z, xx, yy, zz, xy, yz, xz."""
         harmonics = self.gamma.reshape(3, 9).T.astype(np.float64)
@@ -32,6 +34,7 @@ class Light:
         terms = np.stack([np.ones(len(x)), x, y, z, x * x, y * y, z * z, x * y, y * z, x * z], -1)
         return np.linalg.lstsq(terms, sh_basis(torch.from_numpy(normals)).numpy() @ harmonics, rcond=None)[0]
 
+    @cached_property
     def halfway(self) -> np.ndarray:
         """Directions (L, 3) halfway between lamps and camera: a surface that faces there shines."""
         halfway = self.lamps + np.array([0.0, 0.0, 1.0])

@@ -17,6 +17,10 @@ _FEMININE, _MASCULINE = (
     ("", "+m1", "+m2", "+m3", "+m4", "+m5", "+m6", "+m7", "+m8"),
 )
 _GREY, _BLACK = np.array([0.55, 0.54, 0.53]), np.array([0.07, 0.06, 0.06])
+_BROWN_EYES = np.array([0.30, 0.17, 0.09])
+_DARK = (
+    -0.5
+)  # first texture coefficient, which is how bright skin is: below it eyes are brown and hair is black or grey
 _SPREAD = 1.3  # ours: as far from the mean face as people can be without hair and clothes fitting badly
 _DEPTHS = (13.0, 19.0)  # decimetres from the camera; ours: the face is 0.55 to 0.35 of the picture wide, as in LRW
 _ASIDE, _ABOVE = 0.07, 0.05  # ours: how far from its usual place the face may be, shares of the picture
@@ -48,23 +52,25 @@ def draw_speaker(seed: int) -> Speaker:
     """
     rng = np.random.default_rng([seed, 8])
     person = draw_person(seed)
-    haircut = person.haircut
-    if rng.random() < 0.3:
-        haircut = replace(haircut, colour=(_GREY if rng.random() < 0.5 else _BLACK) * rng.uniform(0.85, 1.15))
+    haircut, texture = person.haircut, _SPREAD * person.texture
+    dark = texture[0] < _DARK
+    if rng.random() < (1.0 if dark else 0.3):
+        haircut = replace(haircut, colour=(_GREY if rng.random() < 0.3 else _BLACK) * rng.uniform(0.85, 1.15))
     speaker = replace(
         person,
         identity=_SPREAD * person.identity,
-        texture=_SPREAD * person.texture,
+        texture=texture,
         light=_studio_light(rng),
         haircut=replace(haircut, volume=rng.uniform(0.8, 1.3)),
         complexion=replace(person.complexion, brows=0.75 * haircut.colour),
-        cloth=np.clip(person.cloth * rng.uniform(0.5, 1.4, 3), 0.05, 0.9),
+        iris=_BROWN_EYES if dark else person.iris,
+        cloth=person.cloth * rng.uniform(0.5, 1.3) * rng.uniform(0.85, 1.15, 3),
         voice=_voice(seed % 2 == 0, rng),
         liveliness=rng.uniform(0.7, 1.4),
         smile=rng.uniform(0.02, 0.35),
         diction=rng.uniform(0.85, 1.15),
     )
-    return Speaker(speaker, rng.uniform(0.55, 1.1) * rng.uniform(0.85, 1.15, 3))
+    return Speaker(speaker, rng.uniform(0.55, 1.1) * rng.uniform(0.92, 1.08, 3))
 
 
 def draw_place(person: Person, rng: np.random.Generator) -> np.ndarray:
@@ -95,8 +101,8 @@ def _voice(feminine: bool, rng: np.random.Generator) -> Voice:
 
 
 def _studio_light(rng: np.random.Generator) -> Light:
-    """A key light from anywhere in front, hard or soft, warm or cold, a fill from the other side, some from behind."""
-    side, warmth, strength = rng.choice([-1.0, 1.0]), rng.uniform(-0.12, 0.12), rng.uniform(0.45, 0.95)
+    """A key light from anywhere in front, hard or soft, rather warm, a fill from the other side, some from behind."""
+    side, warmth, strength = rng.choice([-1.0, 1.0]), rng.uniform(-0.05, 0.10), rng.uniform(0.45, 0.95)
     key = strength * np.array([1 + warmth, 1.0, 1 - warmth])
     fill = rng.uniform(0.1, 0.35) * np.array([1 - warmth, 1.0, 1 + warmth])
     ambient = rng.uniform(0.28, 0.48) * np.ones(3)
