@@ -14,7 +14,7 @@ from datamodules.synthetic.sentences import fill
 _KINDS: dict[str, str] = {
     "noun": (
         "people business company country family member power report problem question school service system market "
-        "weather morning evening Europe minister money number office paper parent picture place police president "
+        "weather morning evening minister money number office paper parent picture place police president "
         "price reason river street summer support water window winter woman world worker bridge budget building chance "
         "change child council doctor election energy farmer figure football friend future hospital island judge leader "
         "letter level moment month mother nation party period player programme purpose record region result"
@@ -27,7 +27,7 @@ _KINDS: dict[str, str] = {
     "adjective": (
         "beautiful better bigger broken careful certain clear common different difficult early famous foreign general "
         "happy heavy higher human important large local major military modern normal obvious possible private public "
-        "quiet serious simple small social special strong terrible useful warm-hearted wonderful wrong young"
+        "quiet serious simple small social special strong terrible useful wonderful wrong young"
     ),
     "adverb": (
         "actually again already always certainly clearly finally hardly never often perhaps probably quickly quietly "

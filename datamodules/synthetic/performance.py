@@ -109,7 +109,7 @@ def perform(person: Person, model: MorphableModel, seconds: float) -> Performanc
     Raises:
         InputError: espeak-ng fails.
     """
-    return Performer(person, model).perform(_speech(person, seconds), np.random.default_rng([person.seed, 5]))
+    return Performer(person, model).perform(speak_for(person, seconds), np.random.default_rng([person.seed, 5]))
 
 
 def _rest_opening(person: Person, model: MorphableModel, solution: np.ndarray) -> float:
@@ -123,8 +123,12 @@ def _rest_opening(person: Person, model: MorphableModel, solution: np.ndarray) -
     return smiling / (opened - float(neutral[upper, 1] - neutral[lower, 1]))
 
 
-def _speech(person: Person, seconds: float) -> Speech:
-    """Enough sentences to fill the time."""
+def speak_for(person: Person, seconds: float) -> Speech:
+    """Let a person say sentences, as `sentences` writes them for the person's seed, for exactly a time.
+
+    Raises:
+        InputError: espeak-ng fails.
+    """
     count = int(seconds / 4.0) + 2  # a sentence takes about four seconds
     while True:
         speech = speak(list(itertools.islice(sentences(person.seed), count)), person.voice)

@@ -7,6 +7,7 @@ a request and writes sound and times; the rest of the project sees only those da
 import json
 import subprocess
 import sys
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -228,8 +229,8 @@ def _assemble(
         stress = 2 if name.startswith("'") else 1 if name.startswith(",") else 0
         pause = not bare or bare.startswith("_")
         phonemes.append(Phoneme("_" if pause else bare, start / rate, end / rate, 0 if pause else stress))
-    words = []
+    words, pauses = [], [phoneme.start for phoneme in phonemes if phoneme.is_pause]
     for (start, offset), (end, _) in zip(marks, [*marks[1:], (len(raw), 0)], strict=True):
-        inside = (p.start for p in phonemes if p.is_pause and start / rate < p.start < end / rate)
-        words.append(SpokenWord(offset, start / rate, next(inside, end / rate)))
+        pause = pauses[bisect_right(pauses, start / rate) :][:1]
+        words.append(SpokenWord(offset, start / rate, min([end / rate, *pause])))
     return Speech(samples.astype(np.float32), tuple(phonemes), text, tuple(words))
