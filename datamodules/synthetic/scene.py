@@ -12,7 +12,7 @@ import torch
 from datamodules.synthetic import body, eyes_and_mouth, hair, paint, skin
 from datamodules.synthetic.eyes_and_mouth import Eye, Fan
 from datamodules.synthetic.person import Person
-from datamodules.synthetic.shading import MATERIAL_INDEX, Atlas, Attributes
+from datamodules.synthetic.shading import MATERIAL_INDEX, NORMAL, TANGENT, TEXTURE, TINT, Atlas, pack_attributes
 from datamodules.synthetic.surfaces import Surface, grid_triangles, smoothstep, vertex_normals
 from face.camera import Camera, rotation_matrix
 from face.landmarks import OUTER_LIPS
@@ -157,10 +157,11 @@ class Scene:
             [np.tile([k, MATERIAL_INDEX[s.material]], (len(s.triangles), 1)) for k, s in enumerate(surfaces)]
         )
         self._mark_lips()
-        self._texture = np.concatenate([self.atlas.locate(s.texture, s.uv) for s in surfaces])
+        texture = np.concatenate([self.atlas.locate(s.texture, s.uv) for s in surfaces])
         self._tint = np.concatenate([s.tint for s in surfaces])
         self._tangent = np.concatenate([s.tangent for s in surfaces])
         self._normals = np.concatenate([vertex_normals(s.vertices, s.triangles) for s in surfaces])
+        self._at_rest = pack_attributes(self._normals, texture, self._tint, self._tangent)
         self._starts = offsets
 
     def _mark_lips(self) -> None:
@@ -179,14 +180,14 @@ class Scene:
         """(V, 3) vertices of the face in head space."""
         return self.neutral + (expression.astype(np.float32) @ self._expression_basis).reshape(-1, 3)
 
-    def pose(self, moment: Pose) -> tuple[np.ndarray, Attributes]:
+    def pose(self, moment: Pose) -> tuple[np.ndarray, np.ndarray]:
         """Place everything for one frame.
 
         Args:
             moment: Of the frame.
 
         Returns:
-            Posed vertices (V, 3) in decimetres before the camera, and their attributes.
+            Posed vertices (V, 3) in decimetres before the camera, and their attributes (see `pack_attributes`).
         """
         face = self.face(moment.expression)
         moved = np.tile(face[self._outline] - self.neutral[self._outline], (len(self._follow) // len(self._outline), 1))
@@ -225,22 +226,19 @@ class Scene:
         eyes: list[tuple[np.ndarray, np.ndarray, np.ndarray]],
         rotation: np.ndarray,
         heads: int,
-    ) -> Attributes:
-        normals, texture, tint, tangent = (
-            array.copy() for array in (self._normals, self._texture, self._tint, self._tangent)
-        )
-        count = len(self._head.vertices)
-        normals[count:heads] = normals[count:heads] @ rotation
-        tangent[:heads] = tangent[:heads] @ rotation
-        normals[:count] = vertex_normals(posed[:count], self._head.triangles)
+    ) -> np.ndarray:
+        packed, count = self._at_rest.copy(), len(self._head.vertices)
+        packed[count:heads, NORMAL] = self._normals[count:heads] @ rotation
+        packed[:heads, TANGENT] = self._tangent[:heads] @ rotation
+        packed[:count, NORMAL] = vertex_normals(posed[:count], self._head.triangles)
         for k, (eye, (_, eye_normals, uv)) in enumerate(zip(self._eyes, eyes, strict=True)):
             rows = slice(self._starts[1 + k], self._starts[2 + k])
-            normals[rows] = eye_normals @ rotation
-            texture[rows] = self.atlas.locate("eye", uv)
-            tint[rows] *= 0.25 + 0.75 * eye.openness(face)
+            packed[rows, NORMAL] = eye_normals @ rotation
+            packed[rows, TEXTURE] = self.atlas.locate("eye", uv)
+            packed[rows, TINT] = self._tint[rows] * (0.25 + 0.75 * eye.openness(face))
         facing = slice(self._starts[3], self._starts[6])  # lashes and cavity take the light of a wall
-        normals[facing] = [0.0, 0.0, 1.0]
-        return Attributes(normals, texture, tint, tangent)
+        packed[facing, NORMAL] = [0.0, 0.0, 1.0]
+        return packed
 
     def true_landmarks(self, posed: np.ndarray, camera: Camera) -> np.ndarray:
         """The 468 landmarks in pixels, (468, 3): x, y, and depth in the scale of x relative to the head's centre."""

@@ -10,8 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from datamodules.synthetic.lighting import Light
-from datamodules.synthetic.shading_loops import TANGENT, TEXTURE, TINT, VALUES, shade_rows
+from datamodules.synthetic.shading_loops import FIRST_TANGENT, FIRST_TEXTURE, FIRST_TINT, VALUES, shade_rows
 from face.rasterizers.fragments import Fragments
+
+NORMAL, TEXTURE, TINT, TANGENT = (  # columns of what vertices carry
+    slice(first, first + count) for first, count in ((0, 3), (FIRST_TEXTURE, 2), (FIRST_TINT, 3), (FIRST_TANGENT, 3))
+)
 
 
 @dataclass(frozen=True)
@@ -78,28 +82,28 @@ class Atlas:
         return np.stack([column, row], -1)
 
 
-@dataclass(frozen=True)
-class Attributes:
-    """What the vertices of a frame carry, beside their places.
+def pack_attributes(normals: np.ndarray, texture: np.ndarray, tint: np.ndarray, tangent: np.ndarray) -> np.ndarray:
+    """What vertices carry beside their places, in the form of the loops.
 
-    Attributes:
+    Args:
         normals: (V, 3) unit, camera axes.
         texture: (V, 2) column and row in the atlas.
         tint: (V, 3).
         tangent: (V, 3) direction of hair in camera axes, zero elsewhere.
-    """
 
-    normals: np.ndarray
-    texture: np.ndarray
-    tint: np.ndarray
-    tangent: np.ndarray
+    Returns:
+        float32 (V, VALUES), in the columns `NORMAL`, `TEXTURE`, `TINT` and `TANGENT`.
+    """
+    packed = np.zeros((len(normals), VALUES), np.float32)
+    packed[:, NORMAL], packed[:, TEXTURE], packed[:, TINT], packed[:, TANGENT] = normals, texture, tint, tangent
+    return packed
 
 
 def shade(
     fragments: Fragments,
     triangles: np.ndarray,
     surfaces: np.ndarray,
-    attributes: Attributes,
+    attributes: np.ndarray,
     atlas: Atlas,
     light: Light,
     backdrop: np.ndarray,
@@ -110,7 +114,7 @@ def shade(
         fragments: Of a batch of one, at twice the size of the picture.
         triangles: int64 (F, 3).
         surfaces: int64 (F, 2) number of the surface (samples of one surface are averaged), index into `MATERIALS`.
-        attributes: Of the vertices.
+        attributes: float32 (V, VALUES) of the vertices, see `pack_attributes`.
         atlas: Textures.
         light: Light.
         backdrop: float32 (H, W, 3) in [0, 1].
@@ -118,22 +122,13 @@ def shade(
     Returns:
         uint8 (H, W, 3).
     """
-    count = len(attributes.normals)
-    packed = np.zeros((count, VALUES), np.float32)
-    for first, part in (
-        (0, attributes.normals),
-        (TEXTURE, attributes.texture),
-        (TINT, attributes.tint),
-        (TANGENT, attributes.tangent),
-    ):
-        packed[:, first : first + part.shape[1]] = part
     image = np.empty(backdrop.shape, np.uint8)
     shade_rows(
         fragments.triangle[0].numpy(),
         fragments.barycentric[0].numpy(),
         triangles,
         surfaces,
-        packed,
+        attributes,
         _TABLE,
         atlas.pixels,
         light.polynomial.astype(np.float32),

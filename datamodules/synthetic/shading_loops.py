@@ -12,7 +12,7 @@ import numpy as np
 
 SAMPLES = 2  # per pixel side
 VALUES = 16  # of a vertex: normal 3, texture place 2, tint 3, tangent 3, then zeros that fill a vector of the CPU
-TEXTURE, TINT, TANGENT = 3, 5, 8  # where they begin
+FIRST_TEXTURE, FIRST_TINT, FIRST_TANGENT = 3, 5, 8  # where they begin
 _DONE = -2  # mark of a sample that is coloured already
 _DOUBLINGS = 8  # of the sharpest highlight
 
@@ -180,7 +180,7 @@ def _read_textures(count: int, atlas: np.ndarray, points: _Points) -> None:
     """Reads the atlas between its pixels."""
     one = np.float32(1)
     for point in range(count):
-        u, v = points.values[TEXTURE, point], points.values[TEXTURE + 1, point]
+        u, v = points.values[FIRST_TEXTURE, point], points.values[FIRST_TEXTURE + 1, point]
         left, top = min(max(int(u), 0), atlas.shape[1] - 2), min(max(int(v), 0), atlas.shape[0] - 2)
         dx, dy = u - np.float32(left), v - np.float32(top)
         i, j = _index(top), _index(left)
@@ -206,7 +206,7 @@ def _light(count: int, light: np.ndarray, points: _Points) -> None:
             lit += y * (light[2, k] + light[5, k] * y + light[8, k] * z) + z * (light[3, k] + light[6, k] * z)
             glow = points.material[3, point]
             lit = max((np.float32(1) - glow) * lit + glow * flat, np.float32(0))
-            points.colour[k, point] = points.albedo[k, point] * values[TINT + k, point] * lit
+            points.colour[k, point] = points.albedo[k, point] * values[FIRST_TINT + k, point] * lit
 
 
 @_compiled
@@ -219,14 +219,20 @@ def _add_highlights(count: int, lamps: np.ndarray, lamp_colours: np.ndarray, poi
         for point in range(count):
             gloss, doublings, strands = material[0, point], material[1, point], material[2, point] > zero
             base = max(values[0, point] * hx + values[1, point] * hy + values[2, point] * hz, zero)
-            tx, ty, tz = values[TANGENT, point], values[TANGENT + 1, point], values[TANGENT + 2, point]
+            tx, ty, tz = (
+                values[FIRST_TANGENT, point],
+                values[FIRST_TANGENT + 1, point],
+                values[FIRST_TANGENT + 2, point],
+            )
             along = tx * hx + ty * hy + tz * hz
             across = np.sqrt(max(one - along * along / (tx * tx + ty * ty + tz * tz + np.float32(1e-9)), zero))
             facing = np.float32(0.35) + np.float32(0.65) * base if strands else one  # hair lets some light through
             base = across if strands else base
             for doubling in range(_DOUBLINGS):
                 base = base * base if np.float32(doubling) < doublings else base
-            tint = (values[TINT, point] + values[TINT + 1, point] + values[TINT + 2, point]) / np.float32(3)
+            tint = (
+                values[FIRST_TINT, point] + values[FIRST_TINT + 1, point] + values[FIRST_TINT + 2, point]
+            ) / np.float32(3)
             bright = (albedo[0, point] + albedo[1, point] + albedo[2, point]) / np.float32(3)
             # Hollows have no highlights, thick strands catch more than the gaps between them.
             strength = gloss * (bright * bright if strands else tint) * base * facing

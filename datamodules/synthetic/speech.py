@@ -231,6 +231,6 @@ def _assemble(
         phonemes.append(Phoneme("_" if pause else bare, start / rate, end / rate, 0 if pause else stress))
     words, pauses = [], [phoneme.start for phoneme in phonemes if phoneme.is_pause]
     for (start, offset), (end, _) in zip(marks, [*marks[1:], (len(raw), 0)], strict=True):
-        pause = pauses[bisect_right(pauses, start / rate) :][:1]
-        words.append(SpokenWord(offset, start / rate, min([end / rate, *pause])))
+        next_pause = pauses[bisect_right(pauses, start / rate) :][:1]
+        words.append(SpokenWord(offset, start / rate, min([end / rate, *next_pause])))
     return Speech(samples.astype(np.float32), tuple(phonemes), text, tuple(words))
