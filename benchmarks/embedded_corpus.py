@@ -16,10 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
-
-
 from rendering import processor  # beside this file
+from threadpoolctl import threadpool_limits
 
 from datamodules.synthetic.carriers import Carrier, carry
 from datamodules.synthetic.film import draw_frame, write_truth
