@@ -40,7 +40,9 @@ class EpochSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         dealt = self.order()[self.rank :: self.world_size]
-        return (int(number) for number in dealt)  # one by one: as Python numbers, those of a large corpus fill gigabytes
+        return (
+            int(number) for number in dealt
+        )  # one by one: as Python numbers, those of a large corpus fill gigabytes
 
     def __len__(self) -> int:
         return len(range(self.rank, self.size, self.world_size))
