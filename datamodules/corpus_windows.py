@@ -22,9 +22,10 @@ from face.coefficients import EXPRESSION, get_pose, with_pose
 from face.models.registry import load_face_model
 from face.rendering import Renderer
 
-# Ours: samples for which a clip is opened, a third of an LRW clip. Opening it for stage 2 costs as much as nine frames:
-# fewer samples would pay for that too often, more would make the samples of some minutes come from too few clips.
-VISIT = 10
+# Ours: samples for which a clip is opened, half an LRW clip. Opening it for stage 2 costs as much as rendering ten
+# frames: fewer samples would pay for that too often; more take memory, half a megabyte each, and bring the same people
+# again and again.
+VISIT = 15
 
 
 class CorpusClips:

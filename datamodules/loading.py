@@ -51,5 +51,5 @@ class ClipLoader(DataLoader[Batch]):
 
 
 def _keep_to_one_core(worker: int) -> None:
-    """torch limits its own threads in a worker, but not those of numpy, which slow MFCC down ten times."""
+    """Threads of numpy are as many in a worker as anywhere, unlike those of torch, and slow MFCC down ten times."""
     threadpool_limits(1, "blas")

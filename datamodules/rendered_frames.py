@@ -1,12 +1,16 @@
 """Renders a clip from its own coefficients over its own frames: what `MemoryGAN` learns to correct."""
 
+from typing import Any
+
+import numba
 import numpy as np
 import torch
 
 from datamodules.clip import Clip, batches
 from datamodules.windows import RenderedFrames
 from face.albedo import ALBEDOS, Frames
-from face.rendering import Renderer, compose
+from face.rendering import Renderer, Rendering, compose
+from face.threads import share_frames
 
 _BATCH = 25  # frames rendered at once; one second keeps the working memory below 200 MB
 
@@ -25,7 +29,10 @@ def render_over(
     Returns:
         (B, 3, H, W) uint8 rendered frames and (B, 1, H, W) uint8 face masks, mouth included, eye holes excluded.
     """
-    rendering = renderer.render(coefficients, albedo)
+    with torch.no_grad():
+        rendering = renderer.render(coefficients, albedo)
+    if rendering.image.device.type == "cpu":
+        return _laid_over(rendering, background)
     image = compose(rendering, background.float() / 255)
     mask = (rendering.mask + rendering.mouth).clamp(max=1)
     return _bytes(image), _bytes(mask)
@@ -94,6 +101,40 @@ def channels_first(frames: np.ndarray) -> torch.Tensor:
 def channels_last(frames: torch.Tensor) -> np.ndarray:
     """(T, 3, H, W) uint8 to contiguous (T, H, W, 3) frames."""
     return np.ascontiguousarray(frames.permute(0, 2, 3, 1).cpu().numpy())
+
+
+def _laid_over(rendering: Rendering, background: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What `compose` makes of bytes, as bytes: one loop takes half the time of a dozen tensors."""
+    image, mask = torch.empty_like(background), torch.empty(rendering.mask.shape, dtype=torch.uint8)
+    tensors = (rendering.image, rendering.mask, rendering.mouth, background.contiguous(), image, mask)
+    arrays = [tensor.flatten(2).numpy() for tensor in tensors]
+    kernel: Any = _lay_over  # compiled for these types, of which the checker knows nothing
+    share_frames(lambda first, step: kernel(*arrays, first, step), len(image))
+    return image, mask
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _lay_over(
+    skin: np.ndarray,
+    covered: np.ndarray,
+    mouth: np.ndarray,
+    background: np.ndarray,
+    image: np.ndarray,
+    mask: np.ndarray,
+    begin: int,
+    step: int,
+) -> None:
+    """Fills `image` (B, 3, N) and `mask` (B, 1, N) in the frames `begin`, `begin + step`, ..."""
+    zero, one, full = np.float32(0), np.float32(1), np.float32(255)
+    for frame in range(begin, skin.shape[0], step):
+        for pixel in range(skin.shape[2]):
+            share = covered[frame, 0, pixel]
+            free = max(one - share - mouth[frame, 0, pixel], zero)
+            mask[frame, 0, pixel] = np.uint8(np.rint(min(share + mouth[frame, 0, pixel], one) * full))
+            for colour in range(3):
+                behind = np.float32(background[frame, colour, pixel]) / full
+                value = skin[frame, colour, pixel] * share + behind * free
+                image[frame, colour, pixel] = np.uint8(np.rint(min(max(value, zero), one) * full))
 
 
 def _bytes(values: torch.Tensor) -> torch.Tensor:
