@@ -3,11 +3,14 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch.utils.data import Sampler
+
+if TYPE_CHECKING:  # spawned workers read this file, and Lightning takes seconds to import
+    import pytorch_lightning as pl
 
 # Ours: rows of lanes (see `VisitSampler`). With 1, 2, 4 or 8 workers no clip is opened by two of them.
 _LANE_ROWS = 8
@@ -159,6 +162,6 @@ def common_batch_size(wanted: int, samples: int, world_size: int) -> int:
     return min(wanted, samples - samples % world_size)
 
 
-def process_place(trainer: pl.Trainer | None) -> tuple[int, int]:
+def process_place(trainer: "pl.Trainer | None") -> tuple[int, int]:
     """Rank and number of the processes that train together; one without a Trainer."""
     return (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
