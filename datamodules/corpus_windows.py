@@ -16,7 +16,7 @@ from datamodules.held_clips import Held, HeldClips
 from datamodules.manifest import ManifestEntry
 from datamodules.open_clip import CropFrames, open_clip, open_sound
 from datamodules.rendered_frames import clip_albedo, render_clip
-from datamodules.sampling import Visits
+from datamodules.visits import Visits
 from datamodules.windows import Batch, RenderedWindows, SpeechWindows
 from face.coefficients import EXPRESSION, get_pose, with_pose
 from face.models.registry import load_face_model

@@ -15,7 +15,7 @@ from datamodules.corpus_windows import CorpusClips, CorpusFrames, CorpusSpeech
 from datamodules.loading import ClipLoader
 from datamodules.manifest import ManifestEntry, read_manifest
 from datamodules.open_clip import open_clip
-from datamodules.sampling import VisitSampler, clips_at_once, common_batch_size, process_place
+from datamodules.visits import VisitSampler, clips_at_once
 from datamodules.windows import Batch
 from media.errors import InputError
 
@@ -127,9 +127,11 @@ class LRWDataModule(pl.LightningDataModule):
         Raises:
             ValueError: If the batch does not divide among the processes.
         """
-        rank, processes = process_place(self.trainer)
+        rank, processes = self._place()
+        if self.batch_size % processes:
+            raise ValueError(f"batch_size {self.batch_size} does not divide among {processes} processes.")
         samples = min(self.samples_per_epoch or len(self.train_set), len(self.train_set))
-        batch_size = common_batch_size(self.batch_size, samples, processes)
+        batch_size = min(self.batch_size, samples - samples % processes)
         sampler = VisitSampler(self.train_set.visits, self.seed, rank, processes, batch_size, samples)
         self.train_set.held.most = clips_at_once(batch_size // processes, self.workers)
         return ClipLoader(self.train_set, batch_size // processes, sampler, self.workers)
@@ -140,7 +142,7 @@ class LRWDataModule(pl.LightningDataModule):
         Raises:
             InputError: If there are fewer clips than processes.
         """
-        rank, processes = process_place(self.trainer)
+        rank, processes = self._place()
         clips = len(self.validation_set)
         if clips < processes:
             raise InputError(
@@ -161,3 +163,6 @@ class LRWDataModule(pl.LightningDataModule):
         if len(long) < len(ours):
             logger.warning("%d of %d clips are shorter than the window and left out", len(ours) - len(long), len(ours))
         return long
+
+    def _place(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

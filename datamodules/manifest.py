@@ -8,7 +8,7 @@ from pathlib import Path
 from media.errors import InputError
 from media.whole_file import whole_file
 
-FILE = "manifest.jsonl"
+MANIFEST = "manifest.jsonl"
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class ManifestEntry:
     source_sha256: str
     sha256: str
     audio_offset: float
-    offset_confidence: float
+    offset_confidence: float | None
 
 
 def write_manifest(prepared: Path, entries: Iterable[ManifestEntry]) -> Path:
     """Write the list of a prepared corpus."""
-    path = Path(prepared) / FILE
+    path = Path(prepared) / MANIFEST
     lines = [json.dumps(asdict(entry)) + "\n" for entry in sorted(entries, key=lambda entry: entry.name)]
     with whole_file(path) as temporary:
         temporary.write_text("".join(lines))
@@ -55,7 +55,7 @@ def read_manifest(prepared: Path) -> list[ManifestEntry]:
     Raises:
         InputError: If there is none, or it cannot be read.
     """
-    path = Path(prepared) / FILE
+    path = Path(prepared) / MANIFEST
     try:
         return [ManifestEntry(**json.loads(line)) for line in path.read_text().splitlines()]
     except (OSError, ValueError, TypeError) as error:

@@ -1,5 +1,6 @@
 """Clips of a corpus as they are opened while training: whole, or refused in one line that says which one."""
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from datamodules.clip import SAMPLES_PER_FRAME, Clip
 from media.errors import InputError
 from media.frame_reader import FrameReader
 
-_DAMAGE = (OSError, EOFError, BadZipFile, KeyError, IndexError, TypeError, ValueError, FFmpegError)
+_DAMAGE = (OSError, EOFError, BadZipFile, zlib.error, FFmpegError, KeyError, IndexError, TypeError, ValueError)
 _PER_FRAME = ("coefficients", "landmarks", "confidence", "bridged", "fit_error", "mfcc", "identity_features")
 _FINITE = ("coefficients", "mfcc", "identity_features")
 

@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from datamodules.clip import Clip
-from datamodules.sampling import EpochSampler, common_batch_size, process_place
+from datamodules.sampling import EpochSampler
 from datamodules.windows import Batch, RenderedFrames, RenderedWindows, SpeechWindows
 from media.video import FPS
 
@@ -63,14 +63,19 @@ class PersonalVideoDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Samples in an order fixed by (seed, epoch); the last incomplete batch is left out."""
-        rank, processes = process_place(self.trainer)
-        batch_size = common_batch_size(self.batch_size, len(self.train_set), processes)
-        sampler = EpochSampler(len(self.train_set), self.seed, rank, processes, batch_size)
-        return DataLoader(self.train_set, batch_size // processes, sampler=sampler)
+        rank, world_size = self._place()
+        if self.batch_size % world_size:
+            raise ValueError(f"batch_size {self.batch_size} does not divide among {world_size} processes.")
+        sampler = EpochSampler(len(self.train_set), self.seed, rank, world_size)
+        per_process = min(self.batch_size // world_size, len(sampler))
+        return DataLoader(self.train_set, per_process, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The end of the training part, in order."""
         return DataLoader(self.validation_set, 1 if self.task == "audio2pose" else min(self.batch_size, 4))
+
+    def _place(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
 
 def _part(frames: RenderedFrames, start: int, stop: int) -> RenderedFrames:

@@ -1,19 +1,9 @@
 """The order in which training samples come: a function of (seed, epoch), so that a resumed run sees the same one."""
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch.utils.data import Sampler
-
-if TYPE_CHECKING:  # spawned workers read this file, and Lightning takes seconds to import
-    import pytorch_lightning as pl
-
-# Ours: rows of lanes (see `VisitSampler`). With 1, 2, 4 or 8 workers no clip is opened by two of them.
-_LANE_ROWS = 8
 
 
 class EpochSampler(Sampler[int]):
@@ -24,144 +14,20 @@ class EpochSampler(Sampler[int]):
         seed: The run's seed.
         rank: This process.
         world_size: Number of processes; every sample goes to exactly one of them.
-        batch_size: Samples per step over all processes; what remains of an epoch after its last whole batch is left
-            out, so that all processes take the same number of steps. By default nothing is.
     """
 
-    def __init__(self, size: int, seed: int, rank: int = 0, world_size: int = 1, batch_size: int = 1):
-        self.size, self.seed, self.rank, self.world_size = size - size % batch_size, seed, rank, world_size
-        self.samples, self.batch_size, self.epoch = size, batch_size, 0
+    def __init__(self, size: int, seed: int, rank: int = 0, world_size: int = 1):
+        self.size, self.seed, self.rank, self.world_size = size, seed, rank, world_size
+        self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order; Lightning calls this before every epoch."""
         self.epoch = epoch
 
-    def order(self) -> np.ndarray:
-        """What all processes together draw in this epoch, (size,) int64."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        return torch.randperm(self.samples, generator=generator)[: self.size].numpy()
-
     def __iter__(self) -> Iterator[int]:
-        dealt = self.order()[self.rank :: self.world_size]
-        return (
-            int(number) for number in dealt
-        )  # one by one: as Python numbers, those of a large corpus fill gigabytes
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(self.size, generator=generator)
+        return iter(order[self.rank :: self.world_size].tolist())
 
     def __len__(self) -> int:
         return len(range(self.rank, self.size, self.world_size))
-
-
-@dataclass(frozen=True)
-class Visits:
-    """Stretches of samples for whose sake a clip is opened once.
-
-    Attributes:
-        first: (V,) int64 first sample of each visit, rising; together they cover all samples.
-        count: (V,) int64 samples of each visit.
-    """
-
-    first: np.ndarray
-    count: np.ndarray
-
-    @classmethod
-    def cut(cls, counts: np.ndarray, longest: int) -> "Visits":
-        """Cut the samples of each clip into as few nearly equal stretches as are needed.
-
-        Args:
-            counts: (C,) samples of each clip, numbered through all clips.
-            longest: Samples of a visit at most.
-        """
-        parts = -(-counts // longest)
-        clip = np.repeat(np.arange(len(counts)), parts)
-        part = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
-        inside = part * counts[clip] // parts[clip]
-        first = (np.cumsum(counts) - counts)[clip] + inside
-        return cls(first, np.diff(np.append(first, counts.sum())))
-
-    def of(self, sample: int) -> int:
-        """The visit that a sample belongs to."""
-        return int(np.searchsorted(self.first, sample, side="right")) - 1
-
-
-class VisitSampler(EpochSampler):
-    """Random windows of many clips, each clip opened seldom and few clips open at a time.
-
-    Clips are visited in random order, for some windows each (`Visits`). The visits of an epoch are laid one after the
-    other, and that row is cut into as many lanes as there are places in eight batches; a batch takes the next sample
-    of each lane of its turn. So the samples of a batch come from different clips, but each lane stays with its clip
-    until the visit is over. Since a lane is always served by the same process, and by the same worker as long as
-    their number divides eight, a worker never has to hold more clips than the lanes it serves (`clips_at_once`); the
-    order itself depends on neither.
-
-    Draws are numbered through the epochs: draw n is sample n % N of epoch n // N, where N counts all samples.
-
-    Args:
-        visits: Of all samples.
-        seed: The run's seed.
-        rank: This process.
-        world_size: Number of processes.
-        batch_size: Samples per step over all processes.
-        samples_per_epoch: Length of an epoch, from as many visits as it takes, others in each epoch; by default all.
-    """
-
-    def __init__(
-        self,
-        visits: Visits,
-        seed: int,
-        rank: int = 0,
-        world_size: int = 1,
-        batch_size: int = 1,
-        samples_per_epoch: int | None = None,
-    ):
-        total = int(visits.count.sum())
-        super().__init__(min(samples_per_epoch or total, total), seed, rank, world_size, batch_size)
-        self.visits, self.total = visits, total
-
-    def order(self) -> np.ndarray:
-        """The draws of all processes in this epoch, (size,) int64."""
-        rng = np.random.default_rng((self.seed, self.epoch))
-        chosen = rng.permutation(len(self.visits.first))
-        ends = np.cumsum(self.visits.count[chosen])
-        chosen = chosen[: int(np.searchsorted(ends, self.size)) + 1]
-        count = self.visits.count[chosen]
-        visit = np.repeat(np.arange(len(chosen)), count)
-        inside = np.arange(len(visit)) - np.repeat(np.cumsum(count) - count, count)
-        row = (self.visits.first[chosen][visit] + inside)[np.argsort(visit + rng.random(len(visit)))]
-        return self.epoch * self.total + _dealt_to_lanes(row[: self.size], self.batch_size)
-
-
-def _dealt_to_lanes(row: np.ndarray, batch_size: int) -> np.ndarray:
-    """Whole batches whose lanes are consecutive pieces of a row of samples."""
-    batches = np.empty((len(row) // batch_size, batch_size), np.int64)
-    start = 0
-    for turn in range(min(_LANE_ROWS, len(batches))):
-        part = batches[turn::_LANE_ROWS]
-        part[:] = row[start : start + part.size].reshape(batch_size, -1).T
-        start += part.size
-    return batches.reshape(-1)
-
-
-def clips_at_once(batch_size: int, workers: int) -> int:
-    """Lanes of `VisitSampler` that one worker serves, and so the clips it has to hold.
-
-    Args:
-        batch_size: Samples per step of one process.
-        workers: Loading workers of that process; with 0 it loads by itself.
-    """
-    return batch_size * (_LANE_ROWS // math.gcd(_LANE_ROWS, max(workers, 1)))
-
-
-def common_batch_size(wanted: int, samples: int, world_size: int) -> int:
-    """Samples per step over all processes: what is wanted, or fewer where there are not as many.
-
-    Raises:
-        ValueError: If the batch does not divide among the processes.
-    """
-    if wanted % world_size:
-        raise ValueError(f"batch_size {wanted} does not divide among {world_size} processes.")
-    return min(wanted, samples - samples % world_size)
-
-
-def process_place(trainer: "pl.Trainer | None") -> tuple[int, int]:
-    """Rank and number of the processes that train together; one without a Trainer."""
-    return (trainer.global_rank, trainer.world_size) if trainer else (0, 1)

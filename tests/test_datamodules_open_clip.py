@@ -87,7 +87,7 @@ def test_a_worker_refuses_in_the_same_line(tmp_path):
 
 
 def test_a_corpus_without_manifest_or_clips_is_refused(tmp_path):
-    with pytest.raises(InputError, match="prepare the corpus"):
+    with pytest.raises(InputError, match=r"manifest\.jsonl"):
         LRWDataModule(tmp_path, "memory_gan").setup("fit")
     write_corpus(tmp_path, {"train/anna/1": 20}, pictures=False)
     with pytest.raises(InputError, match="no clips in the split val"):
