@@ -1,4 +1,4 @@
-"""Times the loading of a prepared corpus on one core: milliseconds a window, and how many networks it can feed.
+"""Times the loading of a prepared corpus: milliseconds of processor time a window, and windows per second.
 
     python benchmarks/loading.py PREPARED [--batch 2 16] [--windows 600] [--workers 2]
 
@@ -14,12 +14,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
 from datamodules.lrw import LRWDataModule
 from datamodules.manifest import read_manifest, write_manifest
+from datamodules.sound_augmentation import SoundAugmentation
 from datamodules.windows import Batch
 
 CLIPS = 1000  # training clips, at least, so that lanes are as long as in a real corpus
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for batch in options.batch:
             for name, stage, settings in (
                 ("audio2pose", "audio2pose", {}),
-                ("audio2pose, MFCC of changed sound", "audio2pose", {"augmentation": louder}),
+                ("audio2pose, augmented", "audio2pose", {"augmentation": SoundAugmentation()}),
                 ("memory_gan", "memory_gan", {}),
             ):
                 data = LRWDataModule(prepared, stage, batch_size=batch, **settings)
@@ -60,11 +60,6 @@ def enlarged(prepared: Path, folder: Path) -> Path:
     copies = -(-CLIPS // sum(entry.split == "train" for entry in entries))
     write_manifest(folder, [replace(entry, name=f"{entry.name} {copy}") for entry in entries for copy in range(copies)])
     return folder
-
-
-def louder(samples: np.ndarray, targets: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The least of augmentations: what is left is the cost of the MFCC."""
-    return samples * np.float32(rng.uniform(0.5, 2)), targets
 
 
 def steady(data: LRWDataModule, windows: int) -> tuple[float, float]:
