@@ -32,11 +32,14 @@ class LRWDataModule(pl.LightningDataModule):
     window of every clip once (its remainder after the last whole batch is left out), or `samples_per_epoch` of them.
 
     Validation: every clip is seen once by exactly one process; stage 1 gets it whole, as a batch of its own, stage 2
-    the window in its middle. Where the clips do not divide among the processes, some take one batch less. What is
-    logged is still right: Lightning sums values and batch sizes over the processes at the end of the epoch, as
-    torchmetrics does its states. But DistributedDataParallel broadcasts buffers in every forward pass, in validation
-    too, and would wait for the missing batch for ever: train with `DDPStrategy(broadcast_buffers=False)`. The buffers
-    of both modules are equal on all processes without it.
+    the window in its middle. Where the clips do not divide among the processes, some take one batch less. So the
+    Trainer needs `DDPStrategy(broadcast_buffers=False)`: otherwise buffers are broadcast in every forward pass, in
+    validation too, and the others wait for the missing one for ever (both modules have equal buffers on all processes
+    without that). And modules have to log means as torchmetrics, which add sums and counts over the processes:
+    `log(sync_dist=True)` of Lightning 2.6 averages the counts of samples as integers, and 3 clips on 2 processes come
+    out 1.5 times too large. Samples are dealt out here: `Trainer(use_distributed_sampler=False)`.
+
+    Memory: stage 2 keeps up to 17 rendered frames (8 MB) for each of 8 x `batch_size` clips, over all workers.
 
     Args:
         prepared: Folder of a prepared corpus, with its manifest.
@@ -44,7 +47,7 @@ class LRWDataModule(pl.LightningDataModule):
         batch_size: Samples per step, over all processes.
         window: Frames per sample of `audio2pose`; training clips that are shorter are left out.
         workers: Loading processes of each training process; they end with the epoch. With 1, 2, 4 or 8 of them no
-            clip is opened twice.
+            two open a clip for the same visit (see `VisitSampler`).
         albedo: Key of `face.albedo.ALBEDOS`; made of the clip's own frames when it is opened.
         rasterizer: Key of `face.rasterizers.RASTERIZERS`.
         face_model: Key of `face.models.registry.FACE_MODELS`, of the corpus.
