@@ -5,6 +5,8 @@ passing shadows of one frame. What no frame shows is taken from the other half o
 """
 
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from scipy.spatial import cKDTree
 from face.appearance import observe, spread
 from face.coefficients import ANGLES, EXPRESSION, ILLUMINATION, TEXTURE
 from face.illumination import irradiance
+from face.models.morphable_model import MorphableModel
 from face.rendering import Renderer
 
 _FRAMES = 300  # ours: 12 s; an even choice of a longer video
@@ -24,7 +27,15 @@ _MIRRORED, _SMOOTH = 0.01, 0.002
 _ANGLE_UNIT = 0.1  # radians, ours: six degrees off the front count as much as one standard deviation of expression
 
 
-def mean_albedo(frames: np.ndarray, chi: np.ndarray | torch.Tensor, renderer: Renderer) -> torch.Tensor:
+class Frames(Protocol):
+    """Frames uint8 (N, H, W, 3) in memory, or read when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: np.ndarray | slice, /) -> np.ndarray: ...
+
+
+def mean_albedo(frames: Frames, chi: np.ndarray | torch.Tensor, renderer: Renderer) -> torch.Tensor:
     """Robust mean of colour / irradiance over all frames, each vertex weighted by how it faces the camera.
 
     Args:
@@ -48,7 +59,7 @@ def mean_albedo(frames: np.ndarray, chi: np.ndarray | torch.Tensor, renderer: Re
     return _completed(*_average(colours, light, robust), len(chosen), chi, renderer)
 
 
-def low_frequency_albedo(frames: np.ndarray, chi: np.ndarray | torch.Tensor, renderer: Renderer) -> torch.Tensor:
+def low_frequency_albedo(frames: Frames, chi: np.ndarray | torch.Tensor, renderer: Renderer) -> torch.Tensor:
     """The texture of the coefficients, smooth and complete (paper, 3.3, personalised mapping).
 
     Args:
@@ -64,7 +75,7 @@ def low_frequency_albedo(frames: np.ndarray, chi: np.ndarray | torch.Tensor, ren
     return model.texture(delta.mean(0, keepdim=True))[0].clamp(0, 1)
 
 
-def detailed_albedo(frames: np.ndarray, chi: np.ndarray | torch.Tensor, renderer: Renderer) -> torch.Tensor:
+def detailed_albedo(frames: Frames, chi: np.ndarray | torch.Tensor, renderer: Renderer) -> torch.Tensor:
     """Colour / irradiance of the frame that is nearest to neutral and frontal (paper, 3.3, general mapping).
 
     Args:
@@ -95,7 +106,7 @@ def most_neutral(chi: np.ndarray | torch.Tensor) -> int:
     return int((expression + angles).argmin())
 
 
-ALBEDOS: dict[str, Callable[[np.ndarray, np.ndarray | torch.Tensor, Renderer], torch.Tensor]] = {
+ALBEDOS: dict[str, Callable[[Frames, np.ndarray | torch.Tensor, Renderer], torch.Tensor]] = {
     "mean": mean_albedo,
     "low_frequency": low_frequency_albedo,
     "detailed": detailed_albedo,
@@ -132,17 +143,26 @@ def _completed(
     """
     model = renderer.model
     texture = low_frequency_albedo(np.empty(0), chi, renderer)
-    points = model.mean_shape.cpu().numpy().astype(np.float64)
-    twin = cKDTree(points).query(points * [-1, 1, 1])[1]
+    twin, laplacian = _mesh(model)
     own = (total / count).cpu().numpy().astype(np.float64)
     other = _MIRRORED * own[twin]
     seen = albedo.cpu().numpy().astype(np.float64)
     base = texture.cpu().numpy().astype(np.float64)
     pull = own[:, None] * seen + other[:, None] * seen[twin] - (own + other)[:, None] * base
-    system = _SMOOTH * _laplacian(model.triangles.cpu().numpy(), len(points))
-    system += sparse.diags_array(own + other + 1e-6)  # the last keeps parts that nobody saw at the model
-    difference = splu(system.tocsc()).solve(pull)
+    # the last keeps parts that nobody saw at the model
+    system = _SMOOTH * laplacian + sparse.diags_array(own + other + 1e-6)
+    # It is symmetric and positive: no pivots have to be looked for.
+    factors = splu(system.tocsc(), "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    difference = factors.solve(pull)
     return torch.as_tensor(base + difference, dtype=torch.float32, device=albedo.device).clamp(0, 1)
+
+
+@lru_cache(maxsize=1)
+def _mesh(model: MorphableModel) -> tuple[np.ndarray, sparse.csr_array]:
+    """The vertex (V,) opposite to each vertex, and the Laplacian; half the work of an albedo, kept for the next one."""
+    points = model.mean_shape.cpu().numpy().astype(np.float64)
+    twin = cKDTree(points).query(points * [-1, 1, 1])[1]
+    return twin, _laplacian(model.triangles.cpu().numpy(), len(points))
 
 
 def _laplacian(triangles: np.ndarray, count: int) -> sparse.csr_array:

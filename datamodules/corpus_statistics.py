@@ -1,0 +1,51 @@
+"""Means and deviations of the training clips of a corpus, which `Audio2PoseLSTM` measures its inputs and outputs in."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from datamodules.clip import Clip
+from face.coefficients import EXPRESSION, get_pose
+
+
+def motion_statistics(clips: Iterable[Clip], *, centre_clips: bool) -> dict[str, np.ndarray]:
+    """Means and standard deviations over all frames of some clips.
+
+    Args:
+        clips: At least one; looked at one by one.
+        centre_clips: Whether expression and pose are deviations from each clip's own mean, as in training with
+            centred clips; the means are those of all frames in both cases.
+
+    Returns:
+        float32 `expression_mean`, `expression_std` (64,), `pose_mean`, `pose_std` (6,), `mfcc_mean`, `mfcc_std` (12,).
+    """
+    moments = {"expression": _Moments(centre_clips), "pose": _Moments(centre_clips), "mfcc": _Moments(False)}
+    for clip in clips:
+        moments["expression"].add(clip.coefficients[:, EXPRESSION])
+        moments["pose"].add(get_pose(clip.coefficients))
+        moments["mfcc"].add(clip.mfcc.reshape(-1, clip.mfcc.shape[-1]))
+    return {f"{name}_{key}": value for name, sums in moments.items() for key, value in sums.result().items()}
+
+
+class _Moments:
+    """Sums over rows that come clip by clip."""
+
+    def __init__(self, centre: bool):
+        self._centre, self._rows = centre, 0
+        self._mean: np.ndarray | float = 0.0
+        self._squares: np.ndarray | float = 0.0  # of deviations from the mean, or from each clip's own
+
+    def add(self, rows: np.ndarray) -> None:
+        """Add the (n, D) rows of a clip; merging means and deviations loses no digits, sums of squares would."""
+        count, mean = len(rows), rows.mean(0, dtype=np.float64)
+        step = mean - self._mean
+        self._squares = self._squares + ((rows - mean) ** 2).sum(0)
+        if not self._centre:
+            self._squares = self._squares + step**2 * (self._rows * count / (self._rows + count))
+        self._mean = self._mean + step * (count / (self._rows + count))
+        self._rows += count
+
+    def result(self) -> dict[str, np.ndarray]:
+        """Mean and standard deviation, float32."""
+        deviation = np.sqrt(self._squares / self._rows)
+        return {"mean": np.asarray(self._mean, np.float32), "std": np.asarray(deviation, np.float32)}

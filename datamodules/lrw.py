@@ -1,0 +1,171 @@
+"""A prepared corpus of many speakers, such as LRW, as training data for both stages (the paper's general mapping)."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytorch_lightning as pl
+from torch.utils.data import DataLoader, Subset
+
+from datamodules.augmented_speech import Augmentation
+from datamodules.corpus_statistics import motion_statistics
+from datamodules.corpus_windows import CorpusClips, CorpusFrames, CorpusSpeech
+from datamodules.loading import ClipLoader
+from datamodules.manifest import ManifestEntry, read_manifest
+from datamodules.open_clip import open_clip
+from datamodules.visits import VisitSampler, clips_at_once
+from datamodules.windows import Batch
+from media.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+_STATISTICS_CLIPS = 2000  # ours: 40 minutes of LRW; means and deviations no longer change by a percent
+
+
+class LRWDataModule(pl.LightningDataModule):
+    """Windows of random clips in training, each clip once in validation.
+
+    Training: the batches of an epoch are a function of (seed, epoch, batch size), dealt out to the processes without
+    overlap, the same number to each; resumed runs and other numbers of workers see the same ones. An epoch is every
+    window of every clip once (its remainder after the last whole batch is left out), or `samples_per_epoch` of them.
+
+    Validation: every clip is seen once by exactly one process; stage 1 gets it whole, as a batch of its own, stage 2
+    the window in its middle. Where the clips do not divide among the processes, some take one batch less. So the
+    Trainer needs `DDPStrategy(broadcast_buffers=False)`: otherwise buffers are broadcast in every forward pass, in
+    validation too, and the others wait for the missing one for ever (both modules have equal buffers on all processes
+    without that). And modules have to log means as torchmetrics, which add sums and counts over the processes:
+    `log(sync_dist=True)` of Lightning 2.6 averages the counts of samples as integers, and 3 clips on 2 processes come
+    out 1.5 times too large. Samples are dealt out here: `Trainer(use_distributed_sampler=False)`.
+
+    Memory: stage 2 keeps up to 17 rendered frames (8 MB) for each of 8 x `batch_size` clips, over all workers.
+
+    Args:
+        prepared: Folder of a prepared corpus, with its manifest.
+        stage: Which module is fed.
+        batch_size: Samples per step, over all processes.
+        window: Frames per sample of `audio2pose`; training clips that are shorter are left out.
+        workers: Loading processes of each training process; they end with the epoch. With 1, 2, 4 or 8 of them no
+            two open a clip for the same visit (see `VisitSampler`).
+        albedo: Key of `face.albedo.ALBEDOS`; made of the clip's own frames when it is opened.
+        rasterizer: Key of `face.rasterizers.RASTERIZERS`.
+        face_model: Key of `face.models.registry.FACE_MODELS`, of the corpus.
+        face_model_file: Of a model that does not come with the project.
+        augmentation: Of the sound of `audio2pose` in training, see `augmented_window`; what it draws is a function of
+            (seed, epoch, sample).
+        centre_clips: Move expression and pose of every clip so that its own mean becomes that of the training clips:
+            sound does not tell where a person's face rests.
+        samples_per_epoch: Length of an epoch; None: all.
+        seed: Of the order and of the augmentation.
+    """
+
+    def __init__(
+        self,
+        prepared: Path,
+        stage: Literal["audio2pose", "memory_gan"],
+        *,
+        batch_size: int = 16,
+        window: int = 16,
+        workers: int = 0,
+        albedo: str = "detailed",
+        rasterizer: str = "numba",
+        face_model: str = "facemesh",
+        face_model_file: Path | None = None,
+        augmentation: Augmentation | None = None,
+        centre_clips: bool = True,
+        samples_per_epoch: int | None = None,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.prepared, self.task = Path(prepared), stage
+        self.batch_size, self.window, self.workers, self.seed = batch_size, window, workers, seed
+        self.face = (albedo, rasterizer, face_model, face_model_file)
+        self.augmentation, self.centre_clips, self.samples_per_epoch = augmentation, centre_clips, samples_per_epoch
+        self._statistics: dict[str, np.ndarray] | None = None
+
+    def setup(self, stage: str) -> None:
+        """Read the manifest.
+
+        Raises:
+            InputError: If it cannot be used, or has no clips to train on or to validate with.
+        """
+        entries = read_manifest(self.prepared)
+        speakers = {name: number for number, name in enumerate(sorted({entry.speaker for entry in entries}))}
+        shortest = self.window if self.task == "audio2pose" else 1
+        training = CorpusClips(self.prepared, self._of_split(entries, "train", shortest), speakers)
+        validation = CorpusClips(self.prepared, self._of_split(entries, "val"), speakers)
+        if self.task == "audio2pose":
+            statistics = self.statistics() if self.centre_clips else None
+            means = (statistics["expression_mean"], statistics["pose_mean"]) if statistics else None
+            self.train_set: CorpusSpeech | CorpusFrames = CorpusSpeech(
+                training, self.window, means, self.augmentation, self.seed
+            )
+            self.validation_set: CorpusSpeech | Subset[Batch] = CorpusSpeech(validation, 0, means)
+        else:
+            self.train_set = CorpusFrames(training, *self.face)
+            frames = CorpusFrames(validation, *self.face, visit=1)
+            first = np.cumsum(validation.frames) - validation.frames
+            self.validation_set = Subset(frames, (first + validation.frames // 2).tolist())
+
+    def statistics(self) -> dict[str, np.ndarray]:
+        """Means and deviations of the training clips, evenly chosen 2,000 of them where there are more.
+
+        Returns:
+            What `motion_statistics` returns.
+
+        Raises:
+            InputError: If the corpus has no training clips, or one is damaged.
+        """
+        if self._statistics is None:
+            entries = self._of_split(read_manifest(self.prepared), "train")
+            chosen = np.linspace(0, len(entries) - 1, min(len(entries), _STATISTICS_CLIPS)).round().astype(int)
+            clips = (open_clip(self.prepared / entries[k].clip, entries[k].frames) for k in chosen)
+            self._statistics = motion_statistics(clips, centre_clips=self.centre_clips)
+        return self._statistics
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Random windows of random clips, in an order fixed by (seed, epoch).
+
+        Raises:
+            ValueError: If the batch does not divide among the processes.
+        """
+        rank, processes = self._place()
+        if self.batch_size % processes:
+            raise ValueError(f"batch_size {self.batch_size} does not divide among {processes} processes.")
+        samples = min(self.samples_per_epoch or len(self.train_set), len(self.train_set))
+        batch_size = min(self.batch_size, samples - samples % processes)
+        sampler = VisitSampler(self.train_set.visits, self.seed, rank, processes, batch_size, samples)
+        self.train_set.held.most = clips_at_once(batch_size // processes, self.workers)
+        return ClipLoader(self.train_set, batch_size // processes, sampler, self.workers)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Every clip once, over all processes.
+
+        Raises:
+            InputError: If there are fewer clips than processes.
+        """
+        rank, processes = self._place()
+        clips = len(self.validation_set)
+        if clips < processes:
+            raise InputError(
+                f"{self.prepared}: {clips} validation clips do not go round {processes} processes; "
+                "use fewer processes, or prepare more clips."
+            )
+        batch_size = 1 if self.task == "audio2pose" else min(self.batch_size, 4)
+        mine = range(rank, clips, processes)
+        return ClipLoader(self.validation_set, batch_size, mine, self.workers)
+
+    def _of_split(self, entries: Sequence[ManifestEntry], split: str, shortest: int = 1) -> list[ManifestEntry]:
+        """The clips of a split that have at least so many frames."""
+        ours = [entry for entry in entries if entry.split == split]
+        long = [entry for entry in ours if entry.frames >= shortest]
+        if not long:
+            least = f" of {shortest} frames or more" if shortest > 1 else ""
+            raise InputError(f"{self.prepared}: has no clips{least} in the split {split}; prepare more clips.")
+        if len(long) < len(ours):
+            logger.warning("%d of %d clips are shorter than the window and left out", len(ours) - len(long), len(ours))
+        return long
+
+    def _place(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
