@@ -6,8 +6,10 @@ listed with its reason; only if that is more than a set share of a shard, the sh
 
 import errno
 import json
+import re
 import shutil
 import time
+import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -127,14 +129,19 @@ def _prepare_one(job: _Job) -> ManifestEntry | Failure:
         InputError: If the place that is written to is at fault.
     """
     try:
-        clip = _prepared_before(job) or prepare_clip(job.source.path, job.folder, job.preparation, scratch=job.scratch)
+        with warnings.catch_warnings():
+            # `media` warns of damage, each time with the file's name; what a person may put up with is of no use here
+            warnings.filterwarnings("error", re.escape(str(job.source.path)), UserWarning)
+            clip = _prepared_before(job) or prepare_clip(
+                job.source.path, job.folder, job.preparation, scratch=job.scratch
+            )
         return ManifestEntry.of(job.source, clip, job.prepared)
     except Exception as error:  # of half a million files some are broken in ways that nobody foresaw
         if _is_of_place(error):
             raise InputError(
                 f"{job.prepared}: cannot be written ({error}); make room and repeat the command"
             ) from error
-        reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        reason = str(error) if isinstance(error, InputError | UserWarning) else f"{type(error).__name__}: {error}"
         return Failure(job.source.name, str(job.source.path), " ".join(reason.split()))
 
 

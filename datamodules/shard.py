@@ -10,13 +10,13 @@ In the folder of the prepared corpus, for shard 3 of 64:
 
 import fcntl
 import json
-import re
 import shutil
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from datamodules.layouts import Source
 from datamodules.manifest import ManifestEntry, read_entry, write_manifest
@@ -87,9 +87,18 @@ class Shard:
         """Whether there is a record of just these clips."""
         if not self.record.is_file():
             return False
-        content = json.loads(self.record.read_text(encoding="utf-8"))
+        content = _read(self.record)
         names = {clip["name"] for clip in content["clips"]} | set(content["failed"])
         return names == {source.name for source in sources}
+
+    def counts(self) -> tuple[int, int, int]:
+        """Prepared clips, their frames, and failed clips of the record."""
+        content = _read(self.record)
+        return len(content["clips"]), sum(clip["frames"] for clip in content["clips"]), len(content["failed"])
+
+    def done_of_all(self) -> int:
+        """How many shards of as many have a record."""
+        return sum(Shard(number, self.count, self.prepared).record.is_file() for number in range(1, self.count + 1))
 
     def list_failures(self, failures: Iterable[Failure]) -> None:
         """Write `failures`, sorted; no file where there are none."""
@@ -136,19 +145,6 @@ class Shard:
             _empty(self.unfinished)
 
 
-def read_shard(text: str) -> tuple[int, int]:
-    """Read `3/64`.
-
-    Raises:
-        InputError: If it has another form, or is no shard.
-    """
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
-    if not match:
-        raise InputError(f"shard={text}: must be NUMBER/COUNT, e.g. shard=3/64")
-    shard = Shard(int(match[1]), int(match[2]), Path())
-    return shard.number, shard.count
-
-
 def merge_shards(prepared: Path, count: int) -> Path | None:
     """Write the manifest from the records of all shards, if they are all there.
 
@@ -166,8 +162,13 @@ def merge_shards(prepared: Path, count: int) -> Path | None:
         record = Shard(number, count, prepared).record
         if not record.is_file():
             return None
-        entries += [read_entry(clip) for clip in json.loads(record.read_text(encoding="utf-8"))["clips"]]
+        entries += [read_entry(clip) for clip in _read(record)["clips"]]
     return write_manifest(prepared, entries)
+
+
+def _read(record: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    return content
 
 
 def _empty(folder: Path) -> None:
