@@ -51,10 +51,11 @@ def test_two_processes_one_of_them_killed_give_the_same_bytes(root, undisturbed,
     assert (tmp_path / "killed").exists()
 
 
-def stopped_and_continued(root: Path, prepared: Path, moments: list[float], *arguments: str) -> None:
-    """Run the command, kill all of it some seconds after it has begun with the clips, again and again; then let it."""
-    command = [sys.executable, "-m", "experiments.run", "experiment=prepare_lrw", f"data.root={root}"]
-    command += [f"data.prepared={prepared}", *arguments]
+PROGRAM = "import sys; from datamodules.prepare_corpus import prepare_corpus; prepare_corpus(*sys.argv[1:])"
+
+
+def stopped_and_continued(command: list[str], prepared: Path, moments: list[float]) -> str:
+    """Run a command, kill it some seconds after it has begun with the clips, again and again; then let it finish."""
     for moment in moments:
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         while not list(prepared.glob("unfinished/*/*")) and process.poll() is None:
@@ -62,19 +63,23 @@ def stopped_and_continued(root: Path, prepared: Path, moments: list[float], *arg
         time.sleep(moment)
         process.kill()
         process.communicate()
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
+        assert process.returncode == -signal.SIGKILL
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert f"manifest: {prepared / 'manifest.jsonl'}" in done.stdout
+    return done.stdout
 
 
 def test_killed_at_a_random_moment_it_goes_on(root, undisturbed, tmp_path):
-    moment = np.random.default_rng().uniform(0, 1)
-    stopped_and_continued(root, tmp_path, [moment], "launch.processes=1")
+    moment = np.random.default_rng().uniform(0, 0.5)
+    stopped_and_continued([sys.executable, "-c", PROGRAM, str(root), str(tmp_path)], tmp_path, [moment])
     assert bytes_of(tmp_path) == undisturbed, moment
 
 
 @pytest.mark.slow
 def test_killed_again_and_again_it_goes_on(root, undisturbed, tmp_path):
-    moments = np.random.default_rng().uniform(0, 2, 6).tolist()
-    stopped_and_continued(root, tmp_path, moments, "launch.processes=2")
+    moments = np.random.default_rng().uniform(0, 0.5, 4).tolist()
+    command = [sys.executable, "-m", "experiments.run", "experiment=prepare_lrw", f"data.root={root}"]
+    command += [f"data.prepared={tmp_path}", "launch.processes=2"]
+    output = stopped_and_continued(command, tmp_path, moments)
+    assert f"manifest: {tmp_path / 'manifest.jsonl'}" in output
     assert bytes_of(tmp_path) == undisturbed, moments
