@@ -112,9 +112,8 @@ def report(long: Sequence[Cost], short: Sequence[Cost]) -> None:
     hours = total * clip / length / 3600
     print(f"LRW, {CLIPS:,} clips, {total:,} frames at these rates:")
     print(f"    {hours:.0f} core hours: {hours / 64:.1f} h on 64 cores")
-    print(
-        f"    {total * size / 1e9:.0f} GB in {len(long[0].files) * CLIPS:,} files, {total * blocks / 1e9:.0f} GB in blocks"
-    )
+    print(f"    {total * size / 1e9:.0f} GB, {total * blocks / 1e9:.0f} GB in blocks of {BLOCK} bytes")
+    print(f"    {len(long[0].files) * CLIPS:,} files")
 
 
 if __name__ == "__main__":

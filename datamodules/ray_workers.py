@@ -1,6 +1,7 @@
 """Workers of a Ray cluster, or of one that Ray starts on this machine; `pip install -e ".[ray]"` brings it."""
 
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -9,6 +10,13 @@ from datamodules.workers import ATTEMPTS, Item, Result, usable_cores
 from media.errors import InputError
 
 _AHEAD = 4  # ours: tasks per core that wait at the cluster, so that no core waits for this process
+
+
+def _require_listener(address: str) -> None:
+    """Find out in seconds what Ray itself tries for minutes; addresses of other forms (`auto`) are left to it."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 class RayWorkers:
@@ -34,12 +42,18 @@ class RayWorkers:
 
     def _join(self, processes: int) -> None:
         address = os.environ.get("RAY_ADDRESS")
-        chosen = {"address": address} if address else {"num_cpus": processes or usable_cores()}
         try:
-            self._ray.init(**chosen, include_dashboard=False, log_to_driver=False, configure_logging=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise InputError(f"launch=ray: no Ray cluster at {address or 'this machine'} ({reason})") from error
+            if address:
+                _require_listener(address)
+                self._ray.init(address=address, log_to_driver=False)
+            else:
+                self._ray.init(num_cpus=processes or usable_cores(), include_dashboard=False, log_to_driver=False)
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise InputError(
+                f"launch=ray: no Ray cluster at {address or 'this machine'} ({reason}); check RAY_ADDRESS and, where "
+                "the cluster asks for tokens, RAY_AUTH_MODE=token"
+            ) from error
 
     def __call__(
         self, work: Callable[[Item], Result], items: Sequence[Item], lost: Callable[[Item, str], Result]

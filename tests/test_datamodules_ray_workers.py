@@ -1,3 +1,4 @@
+import socket
 from functools import partial
 
 import pytest
@@ -6,6 +7,7 @@ ray = pytest.importorskip("ray", reason='Ray is not installed: pip install -e ".
 
 from datamodules.prepare_corpus import prepare_corpus  # noqa: E402
 from datamodules.ray_workers import RayWorkers  # noqa: E402
+from media.errors import InputError  # noqa: E402
 from tests.talking_photos import bytes_of, write_corpus  # noqa: E402
 from tests.worker_tasks import die_at_two, killed_once, lose, refuse_three, square  # noqa: E402
 
@@ -30,6 +32,16 @@ def test_what_kills_every_worker_is_given_up(workers):
 def test_an_error_ends_everything(workers):
     with pytest.raises(ValueError, match="three"):
         list(workers(refuse_three, range(100), lose))
+
+
+def test_an_address_where_nothing_listens_is_refused_at_once(monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(InputError, match=f"no Ray cluster at 127.0.0.1:{port} .*RAY_ADDRESS"):
+        RayWorkers()
 
 
 def test_one_worker_killed_gives_the_same_bytes(workers, tmp_path):
