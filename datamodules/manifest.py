@@ -1,36 +1,40 @@
-"""The list of all clips of a prepared corpus, one line of JSON each, sorted by name."""
+"""The list of a prepared corpus: one line a clip, all that is needed to choose clips without opening them."""
 
+import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from datamodules.clip import Clip
+from datamodules.layouts import Source, Split
 from media.errors import InputError
 from media.whole_file import whole_file
 
 MANIFEST = "manifest.jsonl"
+_HASHED = ("arrays.npz", "crop.mp4")  # what is learned from
 
 
 @dataclass(frozen=True)
 class ManifestEntry:
-    """One clip.
+    """One prepared clip.
 
     Attributes:
-        name: Of the clip in its corpus, e.g. `ABOUT/train/ABOUT_00001`.
-        clip: Its folder, relative to the manifest.
-        split: `train`, `val` or `test`.
+        name: Of the clip in its corpus.
+        clip: Its folder, relative to the manifest's, with slashes.
+        split: Part of the corpus.
         speaker: Who speaks.
-        word: What word the clip shows; None where the corpus has none.
-        frames: Its length T.
-        source_sha256: Of the video it was made from.
-        sha256: Of the prepared clip.
+        word: The word in its middle, None where the corpus is not one of words.
+        frames: Number of frames.
+        source_sha256: Of the video's bytes.
+        sha256: Of the bytes of the clip's arrays and crop.
         audio_offset: Frames by which its sound was moved.
-        offset_confidence: How clear that offset was.
+        offset_confidence: How sure they are, None where they were given.
     """
 
     name: str
     clip: str
-    split: str
+    split: Split
     speaker: str
     word: str | None
     frames: int
@@ -39,24 +43,74 @@ class ManifestEntry:
     audio_offset: float
     offset_confidence: float | None
 
+    @classmethod
+    def of(cls, source: Source, clip: Clip, prepared: Path) -> "ManifestEntry":
+        """The entry of a clip that was prepared into the folder `prepared`."""
+        digest = hashlib.sha256()
+        for file in _HASHED:
+            digest.update((clip.folder / file).read_bytes())
+        return cls(
+            name=source.name,
+            clip=clip.folder.relative_to(prepared).as_posix(),
+            split=source.split,
+            speaker=source.speaker,
+            word=source.word,
+            frames=len(clip),
+            source_sha256=clip.source_sha256,
+            sha256=digest.hexdigest(),
+            audio_offset=clip.audio_offset,
+            offset_confidence=clip.offset_confidence,
+        )
+
 
 def write_manifest(prepared: Path, entries: Iterable[ManifestEntry]) -> Path:
-    """Write the list of a prepared corpus."""
-    path = Path(prepared) / MANIFEST
-    lines = [json.dumps(asdict(entry)) + "\n" for entry in sorted(entries, key=lambda entry: entry.name)]
+    """Write `manifest.jsonl`, sorted by name; it appears complete or not at all.
+
+    Args:
+        prepared: Folder of the prepared corpus.
+        entries: Its clips, in any order.
+
+    Returns:
+        The file.
+    """
+    path = prepared / MANIFEST
+    lines = [json.dumps(asdict(entry)) for entry in sorted(entries, key=lambda entry: entry.name)]
     with whole_file(path) as temporary:
-        temporary.write_text("".join(lines))
+        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
 
 
 def read_manifest(prepared: Path) -> list[ManifestEntry]:
-    """Read the list of a prepared corpus.
+    """The clips of a prepared corpus, sorted by name.
+
+    Args:
+        prepared: Folder of the prepared corpus.
 
     Raises:
-        InputError: If there is none, or it cannot be read.
+        InputError: If it has no manifest, or one that this version did not write.
     """
-    path = Path(prepared) / MANIFEST
-    try:
-        return [ManifestEntry(**json.loads(line)) for line in path.read_text().splitlines()]
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: is no list of prepared clips ({error}); prepare the corpus first.") from None
+    path = prepared / MANIFEST
+    if not path.is_file():
+        raise InputError(
+            f"{prepared}: has no {MANIFEST}, so not every shard of the corpus is prepared; make it with "
+            "python -m experiments.run experiment=prepare_lrw data.root=CORPUS"
+        )
+    entries = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            entries.append(read_entry(json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{path}: line {number} is no clip ({error}); delete it and prepare again") from None
+    return entries
+
+
+def read_entry(facts: dict[str, object]) -> ManifestEntry:
+    """An entry from what `asdict` made of it.
+
+    Raises:
+        ValueError: If a field is missing or unknown.
+    """
+    names = {field.name for field in fields(ManifestEntry)}
+    if set(facts) != names:
+        raise ValueError(f"fields that differ: {', '.join(sorted(set(facts) ^ names))}")
+    return ManifestEntry(**facts)  # type: ignore[arg-type]

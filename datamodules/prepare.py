@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-import logging
+import math
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from datamodules.clip import Clip, shift_sound, split_frames
+from datamodules.preparation import Preparation
 from face.camera import Camera
 from face.coefficients import SIZE
 from face.crop import crop_around
@@ -26,18 +27,18 @@ from face.identity import load_identity_encoder
 from face.models.morphable_model import MorphableModel
 from face.models.registry import load_face_model, model_version
 from face.reconstructors.geometry import Footage, Geometry
-from face.reconstructors.registry import RECONSTRUCTIONS, reconstruction_version
-from face.tracking import track
+from face.reconstructors.registry import RECONSTRUCTIONS
+from face.tracking import FaceTracker, track
 from media.ahead import ahead
 from media.audio import mfcc_windows, read_audio, write_wav
 from media.errors import InputError
 from media.video import FPS, VideoInfo, VideoWriter, probe, sha256, stream_frames
 
-logger = logging.getLogger(__name__)
-
-SHORTEST_SECONDS = 4.0  # ours: with less, 60 % leave hardly a sentence to learn from
-_FORMAT = 3  # of the clip on disk; a change prepares every video again
+SHORTEST_SECONDS = 4.0  # of a person's video; ours: with less, 60 % leave hardly a sentence to learn from
 _APPEARANCE_FRAMES = 100  # ours: more frames do not change the texture, the light or the albedo
+# Ours: of 29 neighbouring frames, 12 give the same albedo within 0.0008 of 1 [five clips, whose halves differ by
+# 0.003-0.015].
+_APPEARANCE_STEP = 2.5  # frames of a corpus clip
 
 
 def prepare_video(
@@ -59,14 +60,14 @@ def prepare_video(
     Args:
         video: A video of one person, with sound.
         cache: Folder of prepared clips; a clip is named by the video's bytes and these settings.
-        train_seconds: Length of the part that is learned from (SPEC, split).
-        audio_offset: Frames by which the mouth lags its sound (SPEC; negative: the mouth moves first).
-        face_model: Key of `face.models.registry.FACE_MODELS`.
-        face_model_file: File of a face model that does not come with the project.
-        reconstruction: Key of `face.reconstructors.registry.RECONSTRUCTIONS`.
-        reconstruction_file: File of its network, for `deep3d`.
-        identity_encoder: Key of `face.identity.IDENTITY_ENCODERS`.
-        identity_onnx: File of the network, for `arcface`.
+        train_seconds: Length of the part that is learned from; this and the next are those of `Preparation`.
+        audio_offset: Frames by which the mouth lags its sound.
+        face_model: Name of the face model.
+        face_model_file: Its file.
+        reconstruction: Name of the reconstruction.
+        reconstruction_file: Its file.
+        identity_encoder: Name of the identity encoder.
+        identity_onnx: Its file.
         progress: Show progress bars.
 
     Returns:
@@ -75,42 +76,80 @@ def prepare_video(
     Raises:
         InputError: If the video cannot be used; says which frame and what to do.
     """
-    info = probe(video)
-    version = reconstruction_version(reconstruction, reconstruction_file, face_model)
-    settings = {
-        "format": _FORMAT,
-        "train_seconds": train_seconds,
-        "audio_offset": audio_offset,
-        "face_model": [face_model, model_version(face_model, face_model_file)],
-        "reconstruction": [reconstruction, version] if version else reconstruction,
-        "identity_encoder": identity_encoder,
-        "identity_onnx": sha256(identity_onnx) if identity_onnx else None,
-    }
-    digest = sha256(video)
-    key = hashlib.sha256(json.dumps([digest, settings], sort_keys=True).encode()).hexdigest()[:16]
-    folder = Path(cache) / key
+    probe(video)  # a file that is no video is refused before anything else
+    preparation = Preparation(
+        train_seconds=train_seconds,
+        audio_offset=audio_offset,
+        face_model=face_model,
+        face_model_file=face_model_file,
+        reconstruction=reconstruction,
+        reconstruction_file=reconstruction_file,
+        identity_encoder=identity_encoder,
+        identity_onnx=identity_onnx,
+    )
+    described = [sha256(video), preparation.describe()]
+    folder = Path(cache) / hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
     if (folder / "clip.json").exists():
         return Clip.load(folder)
-    _check(info)
+    return prepare_clip(video, folder, preparation, progress=progress)
+
+
+def prepare_clip(
+    video: str | Path,
+    folder: str | Path,
+    preparation: Preparation,
+    *,
+    scratch: str | Path | None = None,
+    progress: bool = False,
+) -> Clip:
+    """Make the clip of one video: a pure function of the video and the settings, byte for byte.
+
+    Args:
+        video: A video of one person, with sound.
+        folder: Where the clip is to lie; it appears complete or not at all. A clip that is there is left as it is.
+        preparation: The settings.
+        scratch: Folder on the same file system for what is not finished; by default the parent of `folder`.
+        progress: Show progress bars.
+
+    Returns:
+        The clip, complete on disk.
+
+    Raises:
+        InputError: If the video cannot be used; says which frame and what to do.
+    """
+    folder, info = Path(folder), probe(video)
+    _check(info, preparation)
     samples = read_audio(video)
     _check_sound(samples, video)
-    model = load_face_model(face_model, face_model_file)  # before anything long: its file may be unfit
-    scratch = _scratch_folder(Path(cache))
+    version = model_version(preparation.face_model, preparation.face_model_file)
+    # before anything long: its file may be unfit
+    model = _face_model(preparation.face_model, preparation.face_model_file, version)
+    unfinished = _scratch_folder(Path(scratch) if scratch else folder.parent)
     try:
         with _alone() as threads:
-            samples = shift_sound(samples, audio_offset)
-            clip, footage = _track(scratch, info, digest, samples, settings, progress)
-            file = Path(reconstruction_file) if reconstruction_file else None
+            clip, footage = _track(unfinished, info, samples, preparation, progress)
+            file = Path(preparation.reconstruction_file) if preparation.reconstruction_file else None
             with ThreadPoolExecutor(1) as pool:  # the fit needs no pictures, and their files no fit
-                geometry = pool.submit(RECONSTRUCTIONS[reconstruction], footage, model, file)
-                _write_pictures(clip, info, progress)
-                _reconstruct(clip, geometry.result(), model)
-            clip.identity_features[:] = _identity_features(clip, model, identity_encoder, identity_onnx, threads)
-        clip.save()
-        _publish(scratch, folder)
+                geometry = pool.submit(RECONSTRUCTIONS[preparation.reconstruction], footage, model, file)
+                _write_pictures(clip, info, preparation, progress)
+                _reconstruct(clip, geometry.result(), model, preparation)
+            clip.identity_features[:] = _identity_features(clip, model, preparation, threads)
+        clip.save(compact=preparation.of_corpus)
+        _publish(unfinished, folder)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
     return Clip.load(folder)
+
+
+@lru_cache(maxsize=1)  # loading takes as long as preparing two frames, and a clip of a corpus has thirty
+def _face_model(name: str, file: str | Path | None, version: str) -> MorphableModel:
+    """The face model of a file whose sha256 is `version`, which may be another the next time."""
+    return load_face_model(name, file)
+
+
+@lru_cache(maxsize=1)  # likewise
+def _tracker() -> FaceTracker:
+    return FaceTracker()
 
 
 @contextmanager
@@ -125,10 +164,10 @@ def _alone() -> Iterator[int]:
         torch.set_num_threads(threads)
 
 
-def _check(info: VideoInfo) -> None:
+def _check(info: VideoInfo, preparation: Preparation) -> None:
     if not info.has_audio:
         raise InputError(f"{info.path}: has no sound; the mouth is learned from it, so give a video with speech.")
-    if info.duration < SHORTEST_SECONDS:
+    if not preparation.of_corpus and info.duration < SHORTEST_SECONDS:
         raise InputError(
             f"{info.path}: lasts {info.duration:.1f} s; at least {SHORTEST_SECONDS:g} s are needed, 16 s are better."
         )
@@ -146,40 +185,49 @@ def _scratch_folder(cache: Path) -> Path:
         return Path(tempfile.mkdtemp(prefix=".preparing-", dir=cache))
     except OSError as error:
         raise InputError(
-            f"{cache}: cannot be written ({error.strerror}); set data.cache to a writable folder."
-        ) from None
+            f"{cache}: cannot be written ({error.strerror}); set data.cache (of a corpus: data.prepared) to a "
+            "writable folder."
+        ) from error
 
 
 def _publish(scratch: Path, folder: Path) -> None:
     """Give the finished folder its name in one step; another process may have been first with the same result."""
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
         os.replace(scratch, folder)
     except OSError:
         if not (folder / "clip.json").exists():
             raise
 
 
+def _in_step(samples: np.ndarray, preparation: Preparation) -> tuple[np.ndarray, int, float | None]:
+    """The sound in step with the picture, the frames it was moved by, and how sure they are (None: they were given)."""
+    return shift_sound(samples, preparation.audio_offset), preparation.audio_offset, None
+
+
 def _track(
-    folder: Path, info: VideoInfo, digest: str, samples: np.ndarray, settings: dict[str, Any], progress: bool
+    folder: Path, info: VideoInfo, samples: np.ndarray, preparation: Preparation, progress: bool
 ) -> tuple[Clip, Footage]:
     """The clip without its reconstruction, and what that is made from."""
-    expected = round(info.duration * FPS)
-    tracked = track(ahead(stream_frames(info.path)), str(info.path), total=expected, progress=progress)
+    expected, frames = round(info.duration * FPS), ahead(stream_frames(info.path))
+    tracked = track(frames, str(info.path), total=expected, progress=progress, tracker=_tracker())
     total = len(tracked.landmarks)
-    training, note = split_frames(total, settings["train_seconds"])
+    training, note = split_frames(total, preparation.train_seconds)
     crop = crop_around(tracked.landmarks[:training])
+    samples, offset, confidence = _in_step(samples, preparation)
     samples = np.pad(samples, (0, max(0, total * 640 - len(samples))))[: total * 640]
     write_wav(folder / "sound.wav", samples)
     clip = Clip(
         folder=folder,
         source=Path(info.path).resolve(),
-        source_sha256=digest,
+        source_sha256=sha256(info.path),
         width=info.width,
         height=info.height,
         crop=crop,
         training_frames=training,
         split_note=note,
-        audio_offset=settings["audio_offset"],
+        audio_offset=offset,
+        offset_confidence=confidence,
         coefficients=np.zeros((total, SIZE), np.float32),
         landmarks=tracked.landmarks,
         confidence=tracked.confidence,
@@ -192,15 +240,21 @@ def _track(
     return clip, footage
 
 
-def _write_pictures(clip: Clip, info: VideoInfo, progress: bool) -> None:
+def _write_pictures(clip: Clip, info: VideoInfo, preparation: Preparation, progress: bool) -> None:
+    """The crops of all frames and, of a person, the whole training frames; every frame is a key frame (SPEC, clip)."""
     folder, crop, total = clip.folder, clip.crop, len(clip)
     frames = tqdm(ahead(stream_frames(info.path, 0, total)), "cropping", total, unit="frame", disable=not progress)
-    with (
-        # crf 8: above 42 dB (SPEC, clip); every frame a key frame, so that any window is read without its past
-        VideoWriter(folder / "crop.mp4", crop.size, crop.size, crf=8, gop=1) as crops,
-        VideoWriter(folder / "gallery.mp4", info.width, info.height, crf=14, gop=1) as gallery,
-        ThreadPoolExecutor(1) as pool,
-    ):
+    with ExitStack() as stack:
+        # crf 8: above 42 dB (SPEC, clip)
+        crops = VideoWriter(folder / "crop.mp4", crop.size, crop.size, crf=8, gop=1, archive=preparation.of_corpus)
+        stack.enter_context(crops)
+        if preparation.of_corpus:
+            for frame in frames:
+                crops.write(crop.apply(frame))
+            return
+        gallery = VideoWriter(folder / "gallery.mp4", info.width, info.height, crf=14, gop=1)
+        stack.enter_context(gallery)
+        pool = stack.enter_context(ThreadPoolExecutor(1))
         for index, frame in enumerate(frames):
             written = pool.submit(gallery.write, frame) if index < clip.training_frames else None
             crops.write(crop.apply(frame))
@@ -208,28 +262,29 @@ def _write_pictures(clip: Clip, info: VideoInfo, progress: bool) -> None:
                 written.result()
 
 
-def _reconstruct(clip: Clip, geometry: Geometry, model: MorphableModel) -> None:
+def _reconstruct(clip: Clip, geometry: Geometry, model: MorphableModel, preparation: Preparation) -> None:
     """Fill the coefficients; what the reconstruction does not say of texture and light comes from the pixels."""
     clip.coefficients[:] = geometry_coefficients(geometry)
     clip.fit_error[:] = geometry.error
     if geometry.texture is None or geometry.illumination is None:
-        _fit_appearance(clip, model, Camera(clip.crop.size))
+        frames = math.ceil(len(clip) / _APPEARANCE_STEP) if preparation.of_corpus else _APPEARANCE_FRAMES
+        _fit_appearance(clip, model, Camera(clip.crop.size), min(frames, _APPEARANCE_FRAMES))
 
 
 def _mfcc_per_part(samples: np.ndarray, total: int, training: int) -> np.ndarray:
     """Windows of each part from its own sound alone, so that no part hears the other (SPEC, split)."""
     parts = [(samples[: training * 640], training), (samples[training * 640 :], total - training)]
-    return np.concatenate([mfcc_windows(sound, frames) for sound, frames in parts])
+    return np.concatenate([mfcc_windows(sound, frames) for sound, frames in parts if frames])
 
 
-def _fit_appearance(clip: Clip, model: MorphableModel, camera: Camera) -> None:
-    """One texture and one light per video, from its training frames, into all frames of the coefficients."""
-    chosen = np.unique(np.linspace(0, clip.training_frames - 1, _APPEARANCE_FRAMES).round().astype(int))
+def _fit_appearance(clip: Clip, model: MorphableModel, camera: Camera, frames: int) -> None:
+    """One texture and one light per video, from some training frames, into all frames of the coefficients."""
+    chosen = np.unique(np.linspace(0, clip.training_frames - 1, frames).round().astype(int))
     chosen = chosen[clip.confidence[chosen] > 0]
     fill_appearance(clip.coefficients, clip.frames(clip.training)[chosen], chosen, model, camera)
 
 
-def _identity_features(clip: Clip, model: MorphableModel, encoder: str, onnx: str | None, threads: int) -> np.ndarray:
+def _identity_features(clip: Clip, model: MorphableModel, preparation: Preparation, threads: int) -> np.ndarray:
     """One feature per true frame, (T, 512)."""
     return identity_features(
         clip.frames,
@@ -238,6 +293,6 @@ def _identity_features(clip: Clip, model: MorphableModel, encoder: str, onnx: st
         clip.coefficients,
         model,
         Camera(clip.crop.size),
-        load_identity_encoder(encoder, onnx),
+        load_identity_encoder(preparation.identity_encoder, preparation.identity_onnx),
         threads,
     )

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "data.kind": ("personal", "photo"),
+    "data.kind": ("personal", "photo", "corpus"),
+    "data.layout": ("lrw", "folder"),
     "face.model": ("facemesh", "bfm"),
     "face.reconstruction": ("closed_form", "deep3d"),
     "face.rasterizer": ("numba", "pytorch3d"),
@@ -21,6 +22,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "trainer.precision": ("auto", "32-true", "bf16-mixed"),
     "background.keyframe_axis": ("pitch", "yaw", "roll", "all"),
     "background.amplitude": ("training", "predicted"),
+    "launch.workers": ("local", "ray"),
     "wandb.mode": ("auto", "online", "offline", "disabled"),
 }
 
@@ -33,6 +35,11 @@ def _at_least(lowest: float) -> Limit:
 
 def _between(lowest: float, highest: float) -> Limit:
     return (lambda value: lowest <= value <= highest), f"from {lowest:g} to {highest:g}"
+
+
+def _is_shard(text: str) -> bool:
+    number, slash, count = text.partition("/")
+    return bool(slash) and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)
 
 
 _SHARE: Limit = (lambda value: 0 <= value < 1), "at least 0 and below 1"
@@ -50,7 +57,10 @@ LIMITS: dict[str, Limit] = {
     "fit.*.validation_seconds": _at_least(0.4),  # ours: shorter than 10 frames says nothing
     "trainer.threads": _at_least(0),
     "trainer.devices": _at_least(1),
+    "data.largest_failed_share": _between(0, 1),
     "launch.parallel": _at_least(1),
+    "launch.processes": _at_least(0),
+    "shard": (_is_shard, "NUMBER/COUNT with a NUMBER from 1 to COUNT, e.g. 3/64"),
     "*learning_rate": ((lambda value: 0 < value <= 1), "above 0 and at most 1"),
     "*betas": ((lambda values: len(values) == 2 and all(0 <= v < 1 for v in values)), "two numbers from 0 to below 1"),
     "*dropout": _SHARE,

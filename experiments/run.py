@@ -46,6 +46,7 @@ Fits both networks to one person, generates the held-out part from its sound, sc
   ... generate.audio=SPEECH              one more video, of this speech
   ... init_from=RUN_FOLDER               start from the weights of a finished run
   experiment=photo data.image=PHOTO generate.audio=SPEECH     a photo instead of a video
+  experiment=prepare_lrw data.root=LRW [shard=3/64] [launch=ray]   many people (docs/lrw.md)
 
 The same command continues a stopped run. Results: runs/<run id>/report.html, scores.csv, videos/
   --dry-run    print the settings and the run id, do nothing
@@ -81,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{to_yaml(chosen)}run id: {folder.name}")
             return 0
         signal.signal(signal.SIGTERM, _stop)
+        if settings[0]["data"].get("prepare_only"):
+            return prepare_corpora(settings)
         return run_grid(grid, settings) if len(grid) > 1 else run_one(settings[0], arguments)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -117,6 +120,15 @@ def run_one(settings: dict[str, Any], arguments: Sequence[str]) -> int:
             print(f"\n{summary(folder)}")
             if settings["generate"]["output"]:
                 print(f"video   {settings['generate']['output']}")
+    return 0
+
+
+def prepare_corpora(settings: Sequence[dict[str, Any]]) -> int:
+    """Prepare corpora, or shards of one, one after the other; that is no run and leaves no run folder."""
+    from experiments.corpus import prepare_only
+
+    for chosen in settings:
+        prepare_only(chosen)
     return 0
 
 
@@ -204,7 +216,7 @@ def _say_how_to_resume(arguments: Sequence[str]) -> None:
     if not is_first_process():
         return
     command = shlex.join(["python", "-m", "experiments.run", *arguments])
-    print(f"\nstopped; the same command continues after the last finished epoch:\n  {command}", file=sys.stderr)
+    print(f"\nstopped; the same command continues after what is finished:\n  {command}", file=sys.stderr)
 
 
 def _mark_preempted() -> None:

@@ -150,7 +150,13 @@ class FaceTracker:
         return sorted(faces, key=lambda face: -face.side)
 
 
-def track(frames: Iterable[np.ndarray], source: str, total: int | None = None, progress: bool = False) -> Track:
+def track(
+    frames: Iterable[np.ndarray],
+    source: str,
+    total: int | None = None,
+    progress: bool = False,
+    tracker: FaceTracker | None = None,
+) -> Track:
     """Follow the one face of a video.
 
     Frames without a face are bridged by interpolation between their neighbours, or by the nearest face at the ends.
@@ -160,12 +166,13 @@ def track(frames: Iterable[np.ndarray], source: str, total: int | None = None, p
         source: Name of the video, for messages.
         total: Number of frames, for the progress bar only.
         progress: Show a progress bar with the rate.
+        tracker: Networks that are loaded already, for many short videos one after the other; one video at a time.
 
     Raises:
         InputError: No frame, no face, no face for more than 1 s, two faces, or a face smaller than 64 px; with the
             frame and the time.
     """
-    tracker = FaceTracker()
+    tracker = tracker or FaceTracker()
     found: list[Face | None] = []
     gap = crowded = 0
     for index, frame in enumerate(tqdm(frames, total=total, desc="tracking", unit="frame", disable=not progress)):

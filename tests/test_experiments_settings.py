@@ -173,7 +173,7 @@ def test_run_id_follows_the_bytes_of_the_video(tmp_path):
 def test_run_id_is_a_hash_of_the_resolved_settings():
     """Written down independently, so that a change of ids cannot go unseen."""
     settings = flatten(compose([]))
-    ignored = r"(experiment|runs|data\.cache|(launch|generate|wandb)\..*|trainer\.(accelerator|devices|threads))"
+    ignored = r"(experiment|runs|shard|data\.cache|(launch|generate|wandb)\..*|trainer\.(accelerator|devices|threads))"
     kept = {key: value for key, value in settings.items() if not re.fullmatch(ignored, key)}
     text = json.dumps(kept, sort_keys=True)
     assert run_id(compose([])) == hashlib.sha256(text.encode()).hexdigest()[:10]
@@ -244,16 +244,17 @@ def test_nest_inverts_flatten():
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes(group, option):
-    given = (
-        ["experiment=photo", "data.image=PHOTO"] if (group, option) == ("data", "photo") else ["data.video=embedded"]
-    )
+    given = {
+        ("data", "photo"): ["experiment=photo", "data.image=PHOTO"],
+        ("data", "corpus"): ["experiment=prepare_lrw", "data.root=CORPUS"],
+    }.get((group, option), ["data.video=embedded"])
     compose([f"{group}={option}", *given, "generate.audio=SPEECH"])
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_composes(experiment):
-    given = ["data.image=PHOTO", "generate.audio=SPEECH"] if experiment == "photo" else ["data.video=embedded"]
-    settings = compose([f"experiment={experiment}", *given])
+    given = {"photo": ["data.image=PHOTO", "generate.audio=SPEECH"], "prepare_lrw": ["data.root=CORPUS"]}
+    settings = compose([f"experiment={experiment}", *given.get(experiment, ["data.video=embedded"])])
     assert settings["experiment"] == experiment
 
 
@@ -305,6 +306,8 @@ def test_settings_of_a_module_are_its_keywords(group, module, name, from_data):
 @pytest.mark.parametrize(
     ("key", "module", "name"),
     [
+        ("data.layout", "datamodules.layouts", "LAYOUTS"),
+        ("launch.workers", "experiments.corpus", "WORKERS"),
         ("face.model", "face.models.registry", "FACE_MODELS"),
         ("face.reconstruction", "face.reconstructors.registry", "RECONSTRUCTIONS"),
         ("face.rasterizer", "face.rasterizers", "RASTERIZERS"),

@@ -37,6 +37,17 @@ def decibels(a, b):
     return 10 * np.log10(255**2 / np.square(a.astype(float) - b).mean())
 
 
+def test_an_archive_is_small_and_depends_on_no_cores(tmp_path):
+    frames = natural(height=256, width=256)
+    plain, archive = (write(tmp_path / f"{a}.mp4", frames, crf=8, gop=1, archive=a) for a in (False, True))
+    assert archive.stat().st_size < 0.9 * plain.stat().st_size
+    assert decibels(read_frames(archive), frames) > decibels(read_frames(plain), frames) - 2
+    with av.open(str(archive)) as container:
+        assert all(packet.is_keyframe for packet in container.demux(video=0) if packet.size)
+    options = archive.read_bytes().partition(b"options: ")[2][:600].split()  # as x264 writes them into the file
+    assert {b"cabac=0", b"threads=1"} <= set(options)
+
+
 def sounding(frames, seed=0):
     return np.random.default_rng(seed).uniform(-0.3, 0.3, frames * 640).astype(np.float32)
 

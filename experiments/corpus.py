@@ -1,0 +1,74 @@
+"""The corpus of a run: prepared into its folder, as far as it is not."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from datamodules.preparation import Preparation
+from datamodules.prepare_corpus import prepare_corpus
+from datamodules.ray_workers import RayWorkers
+from datamodules.shard import Shard
+from datamodules.workers import LocalWorkers, Workers
+from experiments.settings import read_shard
+from media.errors import InputError
+
+WORKERS: dict[str, Callable[[int], Workers]] = {"local": LocalWorkers, "ray": RayWorkers}
+
+
+def prepared_folder(settings: dict[str, Any]) -> Path:
+    """Where the prepared corpus lies: `data.prepared`, or beside its root."""
+    data = settings["data"]
+    if data["prepared"]:
+        return Path(data["prepared"]).expanduser()
+    root = Path(data["root"]).expanduser().resolve()
+    return root.with_name(f"{root.name}-prepared")
+
+
+def prepare(settings: dict[str, Any]) -> Path:
+    """Prepare the corpus of a run, or the shard of it that `shard` names; what is prepared already is kept.
+
+    Args:
+        settings: Of the run.
+
+    Returns:
+        The folder of the prepared corpus.
+
+    Raises:
+        InputError: If the corpus, its folder or a setting cannot be used, or too many clips failed.
+    """
+    data, face, launch = settings["data"], settings["face"], settings["launch"]
+    return prepare_corpus(
+        data["root"],
+        prepared_folder(settings),
+        layout=data["layout"],
+        shard=read_shard(settings["shard"]),
+        preparation=Preparation(
+            audio_offset=data["audio_offset"],
+            face_model=face["model"],
+            face_model_file=face["model_file"],
+            reconstruction=face["reconstruction"],
+            reconstruction_file=face["reconstruction_file"],
+            identity_encoder=face["identity_encoder"],
+            identity_onnx=face["identity_onnx"],
+        ),
+        largest_failed_share=data["largest_failed_share"],
+        workers=WORKERS[launch["workers"]](launch["processes"]),
+        progress=True,
+    )
+
+
+def prepare_only(settings: dict[str, Any]) -> None:
+    """Prepare a corpus, or a shard of it, and say what there is."""
+    if settings["data"]["kind"] != "corpus":
+        raise InputError("data.prepare_only is of corpora alone; choose data=corpus")
+    prepared = prepare(settings)
+    shard = Shard(*read_shard(settings["shard"]), prepared)
+    clips, frames, failed = shard.counts()
+    print(f"shard {settings['shard']}: {clips} clips with {frames} frames are prepared in {prepared}")
+    if failed:
+        print(f"{failed} clips failed, for the reasons in {shard.failures}")
+    done = shard.done_of_all()
+    if done < shard.count:
+        print(f"{done} of {shard.count} shards are done; the manifest comes with the last one")
+    else:
+        print(f"manifest: {prepared / 'manifest.jsonl'}")
