@@ -14,9 +14,11 @@ import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from PIL import Image, ImageDraw
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, ProgressBar
+from pytorch_lightning.strategies import DDPStrategy
 from torch.utils.data import default_collate
 from tqdm import tqdm
 
+from experiments.launch import process_count
 from experiments.provenance import BF16_FLAGS, processor_flags
 from experiments.tracking import CurveLogger, StageWandbLogger
 from media.errors import InputError
@@ -48,8 +50,8 @@ def trainer_keywords(
         "max_epochs": settings["fit"][stage]["epochs"],
         "accelerator": trainer["accelerator"],
         "devices": trainer["devices"],
-        # the GAN's three optimisers leave parameters unused in each other's backward pass
-        "strategy": "ddp_find_unused_parameters_true" if trainer["devices"] > 1 else "auto",
+        "num_nodes": trainer["num_nodes"],
+        "strategy": training_strategy(settings, stage),
         "precision": resolve_precision(trainer["precision"], trainer["accelerator"]),
         "logger": loggers,
         "callbacks": callbacks,
@@ -60,6 +62,22 @@ def trainer_keywords(
         "num_sanity_val_steps": 0,
         "use_distributed_sampler": False,  # the data modules deal out samples themselves, each exactly once
     }
+
+
+def training_strategy(settings: dict[str, Any], stage: str) -> Any:
+    """How a stage is trained in several processes: gradients are averaged after every backward pass.
+
+    Args:
+        settings: Of the run.
+        stage: `audio2pose` or `memory_gan`.
+    """
+    if settings["trainer"]["strategy"] == "auto" and process_count(settings) == 1:
+        return "auto"
+    return DDPStrategy(
+        # the GAN's three optimisers leave parameters unused in each other's backward pass
+        find_unused_parameters=stage == "memory_gan",
+        broadcast_buffers=False,  # every process computes the same ones; the memory alone may have 100 MB
+    )
 
 
 def checkpoints(folder: Path, stage: str, monitor: str | None = None) -> list[Callback]:

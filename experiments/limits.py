@@ -18,6 +18,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "audio2pose.normalisation": ("group", "batch"),
     "memory_gan.spatial_encoder": ("seeded", "imagenet"),
     "trainer.accelerator": ("auto", "cpu", "gpu", "mps"),
+    "trainer.strategy": ("auto", "ddp"),
     "trainer.precision": ("auto", "32-true", "bf16-mixed"),
     "background.keyframe_axis": ("pitch", "yaw", "roll", "all"),
     "background.amplitude": ("training", "predicted"),
@@ -50,6 +51,7 @@ LIMITS: dict[str, Limit] = {
     "fit.*.validation_seconds": _at_least(0.4),  # ours: shorter than 10 frames says nothing
     "trainer.threads": _at_least(0),
     "trainer.devices": _at_least(1),
+    "trainer.num_nodes": _at_least(1),
     "launch.parallel": _at_least(1),
     "*learning_rate": ((lambda value: 0 < value <= 1), "above 0 and at most 1"),
     "*betas": ((lambda values: len(values) == 2 and all(0 <= v < 1 for v in values)), "two numbers from 0 to below 1"),

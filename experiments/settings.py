@@ -36,7 +36,8 @@ PLACEHOLDERS = {
 
 # A run is its settings less what cannot change its result: names, places, speed, and what is made of it afterwards.
 _PLACES = ("experiment", "runs", "launch.*", "generate.*", "wandb.*", "data.cache")
-IGNORED = (*_PLACES, "trainer.accelerator", "trainer.devices", "trainer.threads", "trainer.workers")
+_MACHINE = ("accelerator", "strategy", "devices", "num_nodes", "threads")
+IGNORED = (*_PLACES, *(f"trainer.{name}" for name in _MACHINE), "data.workers")
 # Files count by their bytes, so a moved or renamed video is still the same run.
 FILES = (
     "data.video",

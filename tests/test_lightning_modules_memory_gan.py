@@ -4,6 +4,7 @@ import torch
 from torch.nn import functional
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
+from lightning_modules.gathering import first_samples, in_global_order
 from lightning_modules.memory_gan import MemoryGAN
 from lightning_modules.networks.resnet import ResNet18
 
@@ -247,9 +248,15 @@ def test_gathered_samples_come_in_global_order():
 
     module = make_module()
     module._trainer = Two()
-    mine, other = torch.tensor([0, 2, 4]), torch.tensor([1, 3, 5])
-    module.all_gather = lambda tensor: torch.stack([mine, other])
-    assert module._gather(mine).tolist() == [0, 1, 2, 3, 4, 5]
+    dealt = torch.tensor([[7, 2, 7], [1, 9, 5]])  # a batch of 7, 1, 2, 9, 7, 5
+    module.all_gather = lambda tensor: torch.stack([tensor, dealt[1] if tensor.ndim == 1 else tensor + 0.5])
+    features = torch.tensor([[10.0], [20.0], [30.0]])
+    index, gathered = in_global_order(module, dealt[0], features)
+    assert index.tolist() == [1, 2, 5, 7, 7, 9]
+    assert gathered[:, 0].tolist() == [10.5, 20.0, 30.5, 10.0, 30.0, 20.5]
+    batches = [{"mask": features}, {"mask": features + 100}, {}]
+    first = first_samples(module, batches, "mask", 7)[:, 0]
+    assert first.tolist() == [10, 10.5, 20, 20.5, 30, 30.5, 110, 110.5, 120, 120.5, 130, 130.5]
 
 
 def test_average_is_used_at_test_alone(tmp_path):
