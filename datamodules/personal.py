@@ -1,12 +1,12 @@
 """One person's video as training data for both stages."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from datamodules.clip import Clip
-from datamodules.sampling import EpochSampler, dealt_once
+from datamodules.sampling import EpochSampler, evaluation_loader
 from datamodules.windows import Batch, RenderedFrames, RenderedWindows, SpeechWindows
 from media.video import FPS
 
@@ -39,7 +39,6 @@ class PersonalVideoDataModule(pl.LightningDataModule):
         seed: int = 0,
     ):
         super().__init__()
-        self.allow_zero_length_dataloader_with_multiple_devices = True  # one stretch of speech validates
         if stage == "memory_gan" and frames is None:
             raise ValueError("PersonalVideoDataModule(stage='memory_gan') needs frames=render_clip(...).")
         self.clip, self.task, self.frames = clip, stage, frames
@@ -71,10 +70,10 @@ class PersonalVideoDataModule(pl.LightningDataModule):
         per_process = min(self.batch_size // world_size, len(sampler))
         return DataLoader(self.train_set, per_process, sampler=sampler, drop_last=True)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> Any:
         """The end of the training part, in order, each sample on one process."""
         batch_size = 1 if self.task == "audio2pose" else min(self.batch_size, 4)
-        return DataLoader(self.validation_set, batch_size, sampler=dealt_once(len(self.validation_set), *self._place()))
+        return evaluation_loader(self.validation_set, batch_size, *self._place())
 
     def _place(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -1,9 +1,13 @@
-"""The order in which training samples come: a function of (seed, epoch), so that a resumed run sees the same one."""
+"""Which samples come when and in which process.
+
+In training the order is a function of (seed, epoch), so that a resumed run sees the same one.
+"""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 
 class EpochSampler(Sampler[int]):
@@ -41,9 +45,35 @@ class EpochSampler(Sampler[int]):
         return len(range(self.rank, self.used, self.world_size))
 
 
-def dealt_once(size: int, rank: int, world_size: int) -> range:
-    """The samples of one process in an evaluation: every sample is on exactly one process, in order.
+def evaluation_loader(dataset: Dataset[Any], batch_size: int, rank: int = 0, world_size: int = 1, **keywords: Any) -> Any:
+    """Batches of the samples that fall to one process in an evaluation: all in order, every one on one process alone.
 
-    A process may get one less than another, or none; padding them would count samples twice.
+    A process may get one sample less than another, or none; padding them would count samples twice.
+
+    Args:
+        dataset: With a length.
+        batch_size: Of one process.
+        rank: This process.
+        world_size: Number of processes.
+        keywords: More of `DataLoader`'s.
     """
-    return range(rank, size, world_size)
+    size = len(dataset)  # type: ignore[arg-type]
+    loader = DataLoader(dataset, batch_size, sampler=range(rank, size, world_size), **keywords)
+    return loader if size >= world_size else WithoutLength(loader)
+
+
+class WithoutLength:
+    """A loader that does not tell its length.
+
+    A process whose loader has length 0 is taken out of the evaluation by Lightning, and the others then wait for it
+    forever where they add up their results.
+
+    Args:
+        loader: Maybe empty.
+    """
+
+    def __init__(self, loader: DataLoader[Any]):
+        self.loader, self.dataset = loader, loader.dataset
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.loader)

@@ -76,7 +76,9 @@ def training_strategy(settings: dict[str, Any], stage: str) -> Any:
     return DDPStrategy(
         # the GAN's three optimisers leave parameters unused in each other's backward pass
         find_unused_parameters=stage == "memory_gan",
-        broadcast_buffers=False,  # every process computes the same ones; the memory alone may have 100 MB
+        # every process computes the same buffers; broadcasting them at every pass, in validation too, would have a
+        # process with one validation sample more than the others wait for them forever
+        broadcast_buffers=False,
     )
 
 

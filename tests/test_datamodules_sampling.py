@@ -1,6 +1,6 @@
 import pytest
 
-from datamodules.sampling import EpochSampler, dealt_once
+from datamodules.sampling import EpochSampler, evaluation_loader
 
 
 def test_the_order_depends_on_seed_and_epoch_alone():
@@ -28,5 +28,6 @@ def test_steps_are_the_same_for_any_number_of_processes(world_size, size, batch_
 
 @pytest.mark.parametrize("world_size", [1, 2, 5])
 def test_an_evaluation_sees_every_sample_once(world_size):
-    parts = [dealt_once(4, rank, world_size) for rank in range(world_size)]
-    assert sorted(index for part in parts for index in part) == [0, 1, 2, 3]
+    parts = [list(evaluation_loader(range(4), 1, rank, world_size)) for rank in range(world_size)]
+    assert sorted(int(batch) for part in parts for batch in part) == [0, 1, 2, 3]
+    assert sum(len(batch) for batch in evaluation_loader(range(4), 3)) == 4
