@@ -49,6 +49,8 @@ LIMITS: dict[str, Limit] = {
     "fit.*.batch_size": _at_least(1),
     "fit.audio2pose.window": _at_least(2),  # Eq. 2 takes differences between neighbouring frames
     "fit.*.validation_seconds": _at_least(0.4),  # ours: shorter than 10 frames says nothing
+    "fit.*.collapse.after_epochs": _at_least(0),
+    "fit.*.collapse.variance_ratio": _SHARE,
     "trainer.threads": _at_least(0),
     "trainer.devices": _at_least(1),
     "trainer.num_nodes": _at_least(1),
