@@ -45,7 +45,9 @@ class EpochSampler(Sampler[int]):
         return len(range(self.rank, self.used, self.world_size))
 
 
-def evaluation_loader(dataset: Dataset[Any], batch_size: int, rank: int = 0, world_size: int = 1, **keywords: Any) -> Any:
+def evaluation_loader(
+    dataset: Dataset[Any], batch_size: int, rank: int = 0, world_size: int = 1, **keywords: Any
+) -> Any:
     """Batches of the samples that fall to one process in an evaluation: all in order, every one on one process alone.
 
     A process may get one sample less than another, or none; padding them would count samples twice.

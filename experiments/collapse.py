@@ -47,6 +47,7 @@ class CollapseGuard(Callback):
             )
         if self.rolled_sound and not values["val/loss"] < values["val/loss_rolled"]:
             raise InputError(
-                f"audio2pose does not listen: after {epoch} epochs its loss on unseen clips is {values['val/loss']:.4g}, "
+                f"audio2pose does not listen: after {epoch} epochs its loss on unseen clips is "
+                f"{values['val/loss']:.4g}, "
                 f"and {values['val/loss_rolled']:.4g} with the sound of another moment; {remedy}"
             )

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "data.kind": ("personal", "photo"),
+    "data.kind": ("personal", "photo", "corpus"),
+    "data.layout": ("lrw", "folder"),
     "face.model": ("facemesh", "bfm"),
     "face.reconstruction": ("closed_form", "deep3d"),
     "face.rasterizer": ("numba", "pytorch3d"),
@@ -16,6 +17,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "face.identity_encoder": ("coefficients", "arcface"),
     "audio2pose.encoder": ("compact", "wide"),
     "audio2pose.normalisation": ("group", "batch"),
+    "memory_gan.identity_source": ("memory", "true", "none"),
     "memory_gan.spatial_encoder": ("seeded", "imagenet"),
     "trainer.accelerator": ("auto", "cpu", "gpu", "mps"),
     "trainer.strategy": ("auto", "ddp"),
@@ -48,6 +50,8 @@ LIMITS: dict[str, Limit] = {
     "fit.*.epochs": _at_least(1),
     "fit.*.batch_size": _at_least(1),
     "fit.audio2pose.window": _at_least(2),  # Eq. 2 takes differences between neighbouring frames
+    "fit.*.samples_per_epoch": _at_least(0),
+    "fit.*.workers": _at_least(0),
     "fit.*.validation_seconds": _at_least(0.4),  # ours: shorter than 10 frames says nothing
     "fit.*.collapse.after_epochs": _at_least(0),
     "fit.*.collapse.variance_ratio": _SHARE,
@@ -70,6 +74,7 @@ LIMITS: dict[str, Limit] = {
     "*channels": _at_least(1),
     "*layers": _at_least(1),
     "*_size": _at_least(1),
+    "memory_gan.similarity_threshold": _SHARE,
     "memory_gan.memory_slots": _at_least(1),
     "memory_gan.top_k": _at_least(1),
     "memory_gan.levels": _between(2, 8),  # halvings of 256 px

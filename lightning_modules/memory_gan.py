@@ -140,9 +140,7 @@ class MemoryGAN(pl.LightningModule):
         self.learning_rate, self.betas, self.gradient_clip = learning_rate, (betas[0], betas[1]), gradient_clip
         self.decay_fraction, self.average_decay = decay_fraction, average_decay
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
-        self.validation = ValidationMeans(
-            {"psnr": PSNR(), "psnr_face": PSNR(), "l1": None, "retrieval_accuracy": None}
-        )
+        self.validation = ValidationMeans({"psnr": PSNR(), "psnr_face": PSNR(), "l1": None, "retrieval_accuracy": None})
 
     def forward(self, rendered: Tensor, identity: Tensor) -> Refined:
         """Refine the last frame of each window (Eq. 3).
