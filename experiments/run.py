@@ -132,7 +132,7 @@ def check_machine(settings: dict[str, Any], folder: Path) -> None:
             that does not divide among the processes.
     """
     _check_writable(folder, "runs")
-    if settings["data"]["cache"]:
+    if settings["data"].get("cache"):
         _check_writable(Path(settings["data"]["cache"]).expanduser(), "data.cache")
     free = shutil.disk_usage(folder).free / 2**30
     if free < NEEDED_GIGABYTES and not (folder / "checkpoints").exists():
