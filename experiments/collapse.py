@@ -3,6 +3,8 @@
 Users who trained the original on many speakers got the same face for any sound, and nothing told them.
 """
 
+from typing import NoReturn
+
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
@@ -41,13 +43,21 @@ class CollapseGuard(Callback):
         )
         # written so that a ratio or a loss that is not a number stops too
         if not ratio >= self.variance_ratio:
-            raise InputError(
+            _stop(
+                trainer,
                 f"audio2pose has collapsed to one face for every sound: after {epoch} epochs its expression has "
-                f"{ratio:.2g} of the true variance (limit {self.variance_ratio:g}); {remedy}"
+                f"{ratio:.2g} of the true variance (limit {self.variance_ratio:g}); {remedy}",
             )
         if self.rolled_sound and not values["val/loss"] < values["val/loss_rolled"]:
-            raise InputError(
+            _stop(
+                trainer,
                 f"audio2pose does not listen: after {epoch} epochs its loss on unseen clips is "
                 f"{values['val/loss']:.4g}, "
-                f"and {values['val/loss_rolled']:.4g} with the sound of another moment; {remedy}"
+                f"and {values['val/loss_rolled']:.4g} with the sound of another moment; {remedy}",
             )
+
+
+def _stop(trainer: pl.Trainer, reason: str) -> NoReturn:
+    if trainer.is_global_zero:
+        raise InputError(reason)
+    raise SystemExit(0)  # the first process says it once, for all

@@ -117,9 +117,7 @@ class MemoryGAN(pl.LightningModule):
     ):
         super().__init__()
         if identity_source not in IDENTITY_SOURCES:
-            raise ValueError(
-                f"unknown identity_source '{identity_source}': expected one of {', '.join(IDENTITY_SOURCES)}"
-            )
+            raise ValueError(f"unknown identity_source '{identity_source}': expected {', '.join(IDENTITY_SOURCES)}")
         self.save_hyperparameters(logger=False)
         self.automatic_optimization = False
         self.identity_source = identity_source
@@ -178,16 +176,12 @@ class MemoryGAN(pl.LightningModule):
         Raises:
             ValueError: `imagenet` without a fitting file.
         """
-        if self.spatial.ready or self.identity_source == "none":
-            return
-        if self.spatial.kind == "imagenet":
-            if self.spatial_weights is None:
-                raise ValueError("spatial_encoder=imagenet needs spatial_weights, torchvision's resnet18 .pth file")
-            self.spatial.load_imagenet(self.spatial_weights)
-        else:
-            batches: Any = self.trainer.train_dataloader
-            frames = first_samples(self, batches, "rendered", _CALIBRATION_FRAMES)
-            self.spatial.calibrate(frames[:, -1])
+        batches: Any = self.trainer.train_dataloader
+        if self.identity_source != "none":
+            self.spatial.make_ready(
+                self.spatial_weights,
+                lambda: first_samples(self, batches, "rendered", _CALIBRATION_FRAMES)[:, -1],
+            )
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Memory first, then D and G on what G makes now (paper, footnote 3).

@@ -262,7 +262,7 @@ def test_every_option_composes(group, option):
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_composes(experiment):
     given = {"photo": ["data.image=PHOTO", "generate.audio=SPEECH"]}
-    given |= dict.fromkeys(("audio2pose_general", "memory_gan_general"), ["data.root=CORPUS"])
+    given |= {key: ["data.root=CORPUS"] for key in ("audio2pose_general", "memory_gan_general")}
     settings = compose([f"experiment={experiment}", *given.get(experiment, ["data.video=embedded"])])
     assert settings["experiment"] == experiment
 

@@ -204,7 +204,7 @@ def test_the_best_match_is_judged_by_speakers_where_they_are_known(tmp_path):
         slots = [slot for slot in range(12) if module.memory.filled[slot]]
         best = max(slots, key=lambda slot: float(query @ module.memory.keys[slot]))
         expected.append(float(module.memory.speakers[best] == sample["speaker"]))
-    assert set(module.memory.speakers.tolist()) == {-1, 0, 1, 2}
+    assert 0 < sum(expected) < 6
     assert trainer.callback_metrics["val/retrieval_accuracy"].item() == pytest.approx(sum(expected) / 6)
 
 

@@ -1,6 +1,7 @@
 """The spatial feature of a rendered frame, which the memory is asked with (paper, 3.4)."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -81,6 +82,25 @@ class SpatialEncoder(nn.Module):
         """The trained part: (B, 512) -> (B, feature_size) of length 1, always computed in fp32 or more."""
         with torch.autocast(pool5.device.type, enabled=False):
             return functional.normalize(self.project(pool5), dim=1)
+
+    def make_ready(self, weights: str | Path | None, frames: Callable[[], Tensor]) -> None:
+        """Load or calibrate the frozen part, unless that was done before, or in a checkpoint.
+
+        Args:
+            weights: The user's file, for `imagenet`.
+            frames: Gives the rendered frames (B, 3, H, W) to calibrate `seeded` on.
+
+        Raises:
+            ValueError: `imagenet` without a fitting file.
+        """
+        if self.ready:
+            return
+        if self.kind == "seeded":
+            self.calibrate(frames())
+        elif weights is None:
+            raise ValueError("spatial_encoder=imagenet needs spatial_weights, torchvision's resnet18 .pth file")
+        else:
+            self.load_imagenet(weights)
 
     @torch.no_grad()
     def calibrate(self, frames: Tensor) -> None:
