@@ -1,12 +1,12 @@
 """One person's video as training data for both stages."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from datamodules.clip import Clip
-from datamodules.sampling import EpochSampler
+from datamodules.sampling import EpochSampler, evaluation_loader
 from datamodules.windows import Batch, RenderedFrames, RenderedWindows, SpeechWindows
 from media.video import FPS
 
@@ -66,13 +66,14 @@ class PersonalVideoDataModule(pl.LightningDataModule):
         rank, world_size = self._place()
         if self.batch_size % world_size:
             raise ValueError(f"batch_size {self.batch_size} does not divide among {world_size} processes.")
-        sampler = EpochSampler(len(self.train_set), self.seed, rank, world_size)
+        sampler = EpochSampler(len(self.train_set), self.seed, rank, world_size, self.batch_size)
         per_process = min(self.batch_size // world_size, len(sampler))
         return DataLoader(self.train_set, per_process, sampler=sampler, drop_last=True)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """The end of the training part, in order."""
-        return DataLoader(self.validation_set, 1 if self.task == "audio2pose" else min(self.batch_size, 4))
+    def val_dataloader(self) -> Any:
+        """The end of the training part, in order, each sample on one process."""
+        batch_size = 1 if self.task == "audio2pose" else min(self.batch_size, 4)
+        return evaluation_loader(self.validation_set, batch_size, *self._place())
 
     def _place(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -1,4 +1,4 @@
-"""Fits the two stages to a person, from scratch or from another run, resuming where a killed run stopped."""
+"""Fits the two stages, from scratch or from another run, resuming where a killed run stopped."""
 
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,14 @@ from datamodules.clip import Clip
 from datamodules.personal import PersonalVideoDataModule
 from datamodules.rendered_frames import render_clip
 from experiments.callbacks import last_checkpoint, trainer_keywords
-from experiments.person import person_renderer, require_same_face
+from experiments.parents import start_from_parent
+from experiments.person import person_renderer
 from face.coefficients import EXPRESSION, get_pose
 from face.identity import IDENTITY_ENCODERS
 from face.models.morphable_model import MorphableModel, expression_scale, mouth_opening_map
 from face.models.registry import load_face_model
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN
-from media.errors import InputError
 
 _SMALLEST_DEVIATION = 1e-4  # of a pose number in training, radians or decimetres; a fixed head must not divide by zero
 
@@ -30,7 +30,7 @@ def fit_audio2pose(settings: dict[str, Any], folder: Path, clip: Clip, wandb_run
         return
     pl.seed_everything(settings["seed"], workers=True, verbose=False)
     model = load_face_model(settings["face"]["model"], settings["face"]["model_file"])
-    module = Audio2PoseLSTM(**motion_statistics(clip, model), **settings["audio2pose"])
+    module = make_audio2pose(settings, model, motion_statistics(clip))
     data = PersonalVideoDataModule(
         clip,
         "audio2pose",
@@ -39,7 +39,7 @@ def fit_audio2pose(settings: dict[str, Any], folder: Path, clip: Clip, wandb_run
         validation_seconds=fit["validation_seconds"],
         seed=settings["seed"],
     )
-    _fit(module, data, "audio2pose", settings, folder, wandb_run)
+    fit_stage(module, data, "audio2pose", settings, folder, wandb_run)
 
 
 def fit_memory_gan(settings: dict[str, Any], folder: Path, clip: Clip, wandb_run: Any | None = None) -> None:
@@ -49,8 +49,7 @@ def fit_memory_gan(settings: dict[str, Any], folder: Path, clip: Clip, wandb_run
         return
     pl.seed_everything(settings["seed"], workers=True, verbose=False)
     frames = render_clip(clip, clip.training, *person_renderer(settings, clip))
-    threshold = IDENTITY_ENCODERS[settings["face"]["identity_encoder"]].similarity_threshold
-    module = MemoryGAN(similarity_threshold=threshold, seed=settings["seed"], **settings["memory_gan"])
+    module = make_memory_gan(settings)
     data = PersonalVideoDataModule(
         clip,
         "memory_gan",
@@ -59,33 +58,49 @@ def fit_memory_gan(settings: dict[str, Any], folder: Path, clip: Clip, wandb_run
         validation_seconds=fit["validation_seconds"],
         seed=settings["seed"],
     )
-    _fit(module, data, "memory_gan", settings, folder, wandb_run)
+    fit_stage(module, data, "memory_gan", settings, folder, wandb_run)
 
 
-def motion_statistics(clip: Clip, model: MorphableModel) -> dict[str, Any]:
-    """What `Audio2PoseLSTM` has to know of the face model and of the person, from the training part alone.
+def make_audio2pose(
+    settings: dict[str, Any], model: MorphableModel, statistics: dict[str, np.ndarray]
+) -> Audio2PoseLSTM:
+    """A new first stage for training data of these statistics.
 
     Args:
-        clip: Of a person.
-        model: The face model of its coefficients.
-
-    Returns:
-        The arrays among its keywords; `expression_scale` is normalised so that training targets have mean variance 1
-        (SPEC, stage 1).
+        settings: Of the run.
+        model: The face model of the coefficients.
+        statistics: `expression_mean`, `expression_std` (64,), `pose_mean`, `pose_std` (6,), `mfcc_mean`, `mfcc_std`
+            (12,) of the training data. `expression_scale` follows from them and the model, normalised so that training
+            targets have mean variance 1 (SPEC, stage 1).
     """
-    chi, mfcc = clip.coefficients[clip.training], clip.mfcc[clip.training]
-    expression, pose = chi[:, EXPRESSION], get_pose(chi)
     scale = expression_scale(model)
-    scale = scale / np.sqrt(np.mean(np.var(expression * scale, axis=0)))
-    return {
-        "expression_scale": scale.astype(np.float32),
-        "expression_mean": expression.mean(0),
-        "pose_scale": np.maximum(pose.std(0), _SMALLEST_DEVIATION),
-        "pose_mean": pose.mean(0),
-        "mouth_opening": mouth_opening_map(model).astype(np.float32),
-        "mfcc_mean": mfcc.mean((0, 1)),
-        "mfcc_std": mfcc.std((0, 1)),
-    }
+    scale = scale / np.sqrt(np.mean((statistics["expression_std"] * scale) ** 2))
+    return Audio2PoseLSTM(
+        expression_scale=scale.astype(np.float32),
+        expression_mean=statistics["expression_mean"],
+        pose_scale=np.maximum(statistics["pose_std"], _SMALLEST_DEVIATION),
+        pose_mean=statistics["pose_mean"],
+        mouth_opening=mouth_opening_map(model).astype(np.float32),
+        mfcc_mean=statistics["mfcc_mean"],
+        mfcc_std=statistics["mfcc_std"],
+        **settings["audio2pose"],
+    )
+
+
+def make_memory_gan(settings: dict[str, Any]) -> MemoryGAN:
+    """A new second stage; the similarity threshold is the identity encoder's unless the settings have one."""
+    chosen = dict(settings["memory_gan"])
+    encoder = IDENTITY_ENCODERS[settings["face"]["identity_encoder"]]
+    threshold = chosen.pop("similarity_threshold") or encoder.similarity_threshold
+    return MemoryGAN(similarity_threshold=threshold, seed=settings["seed"], **chosen)
+
+
+def motion_statistics(clip: Clip) -> dict[str, np.ndarray]:
+    """Means and deviations of the training part of a clip, for `make_audio2pose`."""
+    chi, mfcc = clip.coefficients[clip.training], clip.mfcc[clip.training]
+    parts = {"expression": chi[:, EXPRESSION], "pose": get_pose(chi), "mfcc": mfcc.reshape(-1, mfcc.shape[-1])}
+    means = {f"{name}_mean": values.mean(0) for name, values in parts.items()}
+    return means | {f"{name}_std": values.std(0) for name, values in parts.items()}
 
 
 def is_finished(folder: Path, stage: str, epochs: int) -> bool:
@@ -97,37 +112,31 @@ def is_finished(folder: Path, stage: str, epochs: int) -> bool:
     return int(checkpoint["epoch"]) + 1 >= epochs
 
 
-def _fit(
+def fit_stage(
     module: Audio2PoseLSTM | MemoryGAN,
-    data: PersonalVideoDataModule,
+    data: pl.LightningDataModule,
     stage: str,
     settings: dict[str, Any],
     folder: Path,
     wandb_run: Any | None,
 ) -> None:
-    resume = last_checkpoint(folder, stage)
-    if settings["init_from"] and resume is None:
-        parent = Path(settings["init_from"])
-        require_same_face(parent, settings)
-        load_parent(module, parent, stage)
-    trainer = pl.Trainer(**trainer_keywords(settings, folder, stage, wandb_run))
-    trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    """Train a stage from where it was left, or from its parent, or from scratch.
 
-
-def load_parent(module: Audio2PoseLSTM | MemoryGAN, parent: Path, stage: str) -> None:
-    """Start from another run's weights and memory; everything has to fit (`init_from`).
+    Args:
+        module: Freshly made, with the same weights in every process.
+        data: What it is trained on.
+        stage: `audio2pose` or `memory_gan`.
+        settings: Of the run.
+        folder: The run folder.
+        wandb_run: From `tracking.start_wandb`.
 
     Raises:
-        InputError: If the parent has no such stage, or its networks are of another shape.
+        InputError: If the parent does not fit, or the training collapses.
     """
-    path = last_checkpoint(parent, stage)
-    if path is None:
-        raise InputError(f"init_from={parent}: has no checkpoint of {stage}; give the folder of a finished run")
-    weights = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    # the scales of a person belong to the person, not to the parent
-    own = {name: value for name, value in module.state_dict().items() if name in module.person_buffers}
-    try:
-        module.load_state_dict(weights | own, strict=True)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise InputError(f"init_from={parent}: {stage} does not fit these settings: {first}") from None
+    resume = last_checkpoint(folder, stage)
+    if resume is None:
+        start_from_parent(module, settings, folder, stage)
+    trainer = pl.Trainer(**trainer_keywords(settings, folder, stage, wandb_run))
+    threads = torch.get_num_threads()
+    trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    torch.set_num_threads(threads)  # several processes share the cores while they train, and no longer

@@ -34,7 +34,14 @@ class GridRun:
 
 def is_first_process() -> bool:
     """Whether this is the process that writes and speaks; Lightning starts the others with the same command line."""
-    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    ranks = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "NODE_RANK", "GROUP_RANK")
+    return all(os.environ.get(name, "0") == "0" for name in ranks)
+
+
+def process_count(settings: dict[str, Any]) -> int:
+    """How many processes train."""
+    count: int = settings["trainer"]["devices"] * settings["trainer"]["num_nodes"]
+    return count
 
 
 def run_folder(settings: dict[str, Any]) -> Path:

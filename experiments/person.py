@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -150,13 +151,23 @@ def scored_part(clip: Clip, settings: dict[str, Any]) -> slice:
     return slice(clip.heldout.start, min(clip.heldout.stop, clip.heldout.start + longest))
 
 
+def prepared_by_first_process(folder: Path) -> Clip:
+    """The clip of a run, once the first of several training processes has prepared it."""
+    while (clip := _known_clip(folder)) is None:
+        time.sleep(1)
+    return clip
+
+
 def _clip_of_run(settings: dict[str, Any], folder: Path) -> Clip:
+    return _known_clip(folder) or prepare(settings, folder)  # the cache may have been emptied
+
+
+def _known_clip(folder: Path) -> Clip | None:
     path = folder / "preparation.json"
-    if path.exists():
-        place = Path(json.loads(path.read_text())["clip"])
-        if (place / "clip.json").exists():
-            return Clip.load(place)
-    return prepare(settings, folder)  # the cache was emptied
+    if not path.exists():
+        return None
+    place = Path(json.loads(path.read_text())["clip"])
+    return Clip.load(place) if (place / "clip.json").exists() else None
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

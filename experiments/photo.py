@@ -18,6 +18,7 @@ from experiments import provenance, tracking
 from experiments.callbacks import last_checkpoint
 from experiments.fit import fit_audio2pose
 from experiments.generate import readable_speech, speak, speech_output
+from experiments.launch import is_first_process
 from experiments.person import EMBEDDED_SEED, FACE_VERSION, require_same_face
 from experiments.report import write_report
 from experiments.settings import EMBEDDED, load_settings
@@ -49,12 +50,15 @@ def run_photo(settings: dict[str, Any], folder: Path, wandb_run: Any | None = No
         readable_speech(Path(settings["generate"]["audio"]))  # refused now, not after the training
         model = load_face_model(settings["face"]["model"])
         portrait = photo_portrait(settings, model)
-        _record(settings, folder, portrait)
-    if not settings["init_from"]:
+        if is_first_process():
+            _record(settings, folder, portrait)
+    if not _parent(settings):
         with provenance.stage(folder, "fit audio2pose"):
             fit_audio2pose(
                 settings, folder, embedded_performance(model, settings["data"]["performed_seconds"]), wandb_run
             )
+    if not is_first_process():
+        return
     output = speech_output(settings, folder)
     if settings["generate"]["output"] or not output.exists():
         with provenance.stage(folder, "speak"):
@@ -90,7 +94,7 @@ def first_stage(settings: dict[str, Any], folder: Path) -> Audio2PoseLSTM:
     Raises:
         InputError: If it is not trained, or knows another face model or version of it.
     """
-    parent = Path(settings["init_from"]).expanduser() if settings["init_from"] else folder
+    parent = Path(_parent(settings) or folder).expanduser()
     path = last_checkpoint(parent, "audio2pose")
     if path is None:
         raise InputError(f"{parent}: has no trained audio2pose; finish that run, or leave init_from out")
@@ -128,6 +132,11 @@ def embedded_performance(model: MorphableModel, seconds: float) -> Clip:
         mfcc=mfcc_windows(performance.speech.samples, frames),
         identity_features=np.zeros((0, 512), np.float32),
     )
+
+
+def _parent(settings: dict[str, Any]) -> str | None:
+    parent: str | None = settings["init_from_audio2pose"] or settings["init_from"]
+    return parent
 
 
 def _record(settings: dict[str, Any], folder: Path, portrait: Portrait) -> None:

@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from experiments.launch import is_first_process
 from experiments.settings import run_id
 
 REPOSITORY = Path(__file__).parents[1]
@@ -171,6 +172,8 @@ def _append(folder: Path, name: str, entry: dict[str, Any]) -> None:
 
 
 def _write(folder: Path, provenance: dict[str, Any]) -> None:
+    if not is_first_process():
+        return
     part = folder / f"{FILE}.part"
     part.write_text(json.dumps(provenance, indent=1, default=str))
     os.replace(part, folder / FILE)

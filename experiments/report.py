@@ -19,6 +19,8 @@ from experiments.tracking import read_curves
 LARGEST_VIDEO = 32 * 2**20  # bytes; ours: browsers become slow with a page of hundreds of megabytes
 
 FACTS = {
+    "clips": "clips",
+    "speakers": "speakers",
     "frames": "frames at 25/s",
     "training_frames": "frames learned from",
     "bridged_frames": "frames without a face, bridged",
@@ -59,9 +61,11 @@ def _headline(folder: Path) -> str:
     settings, facts = _settings(folder), provenance.read(folder)
     data = settings.get("data", {})
     video = Path(str(data.get("video", data.get("image", "A run")))).name
-    title = "The embedded person" if video == EMBEDDED else video
+    title = f"{'The embedded person' if video == EMBEDDED else video}, speaking"
+    if data.get("kind") == "corpus":
+        title = f"{', '.join(settings['fit'])} for any speaker, from {Path(data['root']).resolve().name}"
     starts, stages = facts.get("starts", []), facts.get("stages", [])
-    lines = [f"<h1>{html.escape(title)}, speaking</h1>"]
+    lines = [f"<h1>{html.escape(title)}</h1>"]
     about = [f"run <code>{html.escape(folder.resolve().name)}</code>"]
     if settings.get("experiment"):
         about.append(f"experiment {html.escape(settings['experiment'])}")
@@ -162,18 +166,13 @@ def _poses(folder: Path) -> str:
 
 
 def _training(folder: Path) -> str:
-    parts = []
+    parts, parents = [], provenance.read(folder).get("parents", {})
     for stage in ("audio2pose", "memory_gan"):
         picture = curve_plot(read_curves(folder / "logs" / stage / "metrics.csv"))
         if picture:
-            parts.append(f"<h3>{stage}</h3>{_image(picture, 'png', '')}")
-    settings = _settings(folder)
-    if settings and parts:
-        parent = settings.get("init_from")
-        text = (
-            f"Both stages started from the weights of {parent}." if parent else "Both stages were trained from scratch."
-        )
-        parts.insert(0, f"<p>{html.escape(text)}</p>")
+            parent = parents.get(stage)
+            text = f"Started from the weights of run {parent['run']}." if parent else "Trained from scratch."
+            parts.append(f"<h3>{stage}</h3><p>{html.escape(text)}</p>{_image(picture, 'png', '')}")
     return "\n".join(parts)
 
 

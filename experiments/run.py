@@ -6,6 +6,8 @@ Settings are checked before anything heavy is imported, the machine before anyth
 import errno
 import fcntl
 import logging
+import math
+import os
 import shlex
 import shutil
 import signal
@@ -18,11 +20,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from experiments.launch import DONE, is_first_process, run_folder, run_grid
+from experiments.launch import DONE, is_first_process, process_count, run_folder, run_grid
 from experiments.score_table import summary
 from experiments.settings import (
     CONFIGS,
     EMBEDDED,
+    PARENTS,
     compose,
     differences,
     existing_file,
@@ -45,6 +48,7 @@ Fits both networks to one person, generates the held-out part from its sound, sc
   ... seed=0,1,2                         a grid: one run after the other, finished ones skipped
   ... generate.audio=SPEECH              one more video, of this speech
   ... init_from=RUN_FOLDER               start from the weights of a finished run
+  experiment=audio2pose_general data.root=CORPUS [trainer=ddp]   many people; or memory_gan_general
   experiment=photo data.image=PHOTO generate.audio=SPEECH     a photo instead of a video
   experiment=prepare_lrw data.root=LRW [shard=3/64] [launch=ray]   many people (docs/lrw.md)
 
@@ -136,10 +140,11 @@ def check_machine(settings: dict[str, Any], folder: Path) -> None:
     """Find out in a moment what would otherwise end the run after minutes.
 
     Raises:
-        InputError: For an unwritable folder, a full disk, a missing file or an unfit `init_from`.
+        InputError: For an unwritable folder, a full disk, a missing file or an unfit `init_from`, or a batch
+            that does not divide among the processes.
     """
     _check_writable(folder, "runs")
-    if settings["data"]["cache"]:
+    if settings["data"].get("cache"):
         _check_writable(Path(settings["data"]["cache"]).expanduser(), "data.cache")
     free = shutil.disk_usage(folder).free / 2**30
     if free < NEEDED_GIGABYTES and not (folder / "checkpoints").exists():
@@ -163,9 +168,27 @@ def check_machine(settings: dict[str, Any], folder: Path) -> None:
         raise InputError("face.identity_encoder=arcface needs the network's file: add face.identity_onnx=FILE.onnx")
     if settings["memory_gan"]["spatial_encoder"] == "imagenet" and not settings["memory_gan"]["spatial_weights"]:
         raise InputError("memory_gan.spatial_encoder=imagenet needs ResNet-18: add memory_gan.spatial_weights=FILE.pth")
-    parent = settings["init_from"]
-    if parent and not (Path(parent).expanduser() / DONE).is_file():
-        raise InputError(f"init_from={parent} is not the folder of a finished run (it has no file {DONE})")
+    for key in PARENTS:
+        parent = settings[key]
+        if parent and not (Path(parent).expanduser() / DONE).is_file():
+            raise InputError(f"{key}={parent} is not the folder of a finished run (it has no file {DONE})")
+    _check_training(settings)
+
+
+def _check_training(settings: dict[str, Any]) -> None:
+    corpus = settings["data"]["kind"] == "corpus"
+    if any(("samples_per_epoch" in fit) != corpus for fit in settings["fit"].values()):
+        right = "audio2pose_general or memory_gan_general" if corpus else "personal, demo or as_released"
+        raise InputError(f"data.kind={settings['data']['kind']} is trained with other settings; choose fit={right}")
+    processes = process_count(settings)
+    for stage, fit in settings["fit"].items():
+        if fit["batch_size"] % processes:
+            raise InputError(
+                f"fit.{stage}.batch_size={fit['batch_size']} does not divide among {processes} processes; "
+                f"add fit.{stage}.batch_size={processes * math.ceil(fit['batch_size'] / processes)}"
+            )
+    if processes > 1 and "audio2pose" in settings["fit"] and settings["audio2pose"]["normalisation"] == "batch":
+        raise InputError("audio2pose.normalisation=batch would differ between processes: train in one, or use group")
 
 
 def introduction(settings: dict[str, Any], folder: Path) -> str:
@@ -190,6 +213,9 @@ def help_text() -> str:
 
 def _run(settings: dict[str, Any], folder: Path, arguments: Sequence[str]) -> None:
     """The long part; torch and Lightning are imported only here."""
+    threads = settings["trainer"]["threads"]
+    if threads:  # torch reads it when it is imported, and so do the other processes of a training
+        os.environ["OMP_NUM_THREADS"] = str(threads)
     from experiments import provenance
     from experiments.stages import run_stages
 

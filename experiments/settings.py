@@ -37,7 +37,8 @@ PLACEHOLDERS = {
 
 # A run is its settings less what cannot change its result: names, places, speed, and what is made of it afterwards.
 _PLACES = ("experiment", "runs", "launch.*", "shard", "generate.*", "wandb.*", "data.cache", "data.prepared")
-IGNORED = (*_PLACES, "trainer.accelerator", "trainer.devices", "trainer.threads", "trainer.workers")
+_MACHINE = ("accelerator", "strategy", "devices", "num_nodes", "threads")
+IGNORED = (*_PLACES, *(f"trainer.{name}" for name in _MACHINE), "fit.*.workers")
 # Files count by their bytes, so a moved or renamed video is still the same run.
 FILES = (
     "data.video",
@@ -47,6 +48,7 @@ FILES = (
     "face.identity_onnx",
     "memory_gan.spatial_weights",
 )
+PARENTS = ("init_from", "init_from_audio2pose", "init_from_memory_gan")  # run folders
 SOURCES = {"face.model_file": BASEL, "face.reconstruction_file": R_NET}  # of files that cannot come with the project
 INPUT_FILES = (*FILES, "generate.audio")
 
@@ -100,7 +102,7 @@ def _defaults(configs: Path = CONFIGS) -> dict[str, Any]:
 def run_id(settings: dict[str, Any]) -> str:
     """Name of a run: ten hexadecimal digits of the SHA-256 over all settings less `IGNORED`.
 
-    Files enter by the SHA-256 of their bytes and `init_from` by the name of its run folder, so neither a moved file
+    Files enter by the SHA-256 of their bytes and `init_from*` by the name of their run folder, so neither a moved file
     nor another working folder makes another run.
 
     Raises:
@@ -110,8 +112,9 @@ def run_id(settings: dict[str, Any]) -> str:
     for key in FILES:
         if entering.get(key) and entering[key] != EMBEDDED:
             entering[key] = f"sha256:{file_sha256(existing_file(key, entering[key]))}"
-    if entering.get("init_from"):
-        entering["init_from"] = Path(entering["init_from"]).resolve().name
+    for key in PARENTS:
+        if entering.get(key):
+            entering[key] = Path(entering[key]).resolve().name
     return hashlib.sha256(json.dumps(entering, sort_keys=True).encode()).hexdigest()[:10]
 
 

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from datamodules.clip import Clip
 from experiments import provenance, tracking
 from experiments.fit import fit_audio2pose, fit_memory_gan
 from experiments.generate import speak, speech_output
-from experiments.person import load_talker, prepare, scored_part
+from experiments.launch import is_first_process
+from experiments.person import load_talker, prepare, prepared_by_first_process, scored_part
 from experiments.photo import run_photo
 from experiments.report import write_report
 from experiments.rows import score_rows, write_rows
@@ -32,13 +34,27 @@ def run_stages(settings: dict[str, Any], folder: Path) -> None:
     if settings["data"]["kind"] == "photo":
         run_photo(settings, folder, run)
         return
-    with provenance.stage(folder, "prepare"):
-        clip = prepare(settings, folder)
-        provenance.record(folder, video_sha256=clip.source_sha256)
+    if settings["data"]["kind"] == "corpus":
+        from experiments.general import run_general  # imports what only corpora need
+
+        run_general(settings, folder, run)
+        return
+    if is_first_process():
+        with provenance.stage(folder, "prepare"):
+            clip = prepare(settings, folder)
+            provenance.record(folder, video_sha256=clip.source_sha256)
+    else:
+        clip = prepared_by_first_process(folder)
     with provenance.stage(folder, "fit audio2pose"):
         fit_audio2pose(settings, folder, clip, run)
     with provenance.stage(folder, "fit memory_gan"):
         fit_memory_gan(settings, folder, clip, run)
+    if is_first_process():
+        _generate_and_score(settings, folder, clip)
+        tracking.log_results(run, folder)
+
+
+def _generate_and_score(settings: dict[str, Any], folder: Path, clip: Clip) -> None:
     talker = load_talker(settings, folder, clip)
     part = scored_part(clip, settings)
     heldout = folder / "videos" / HELDOUT_VIDEO
@@ -53,7 +69,6 @@ def run_stages(settings: dict[str, Any], folder: Path) -> None:
         with provenance.stage(folder, "speak"):
             speech_video(talker, settings, folder)
     write_report(folder)
-    tracking.log_results(run, folder)
 
 
 def speech_video(talker: Talker, settings: dict[str, Any], folder: Path) -> None:

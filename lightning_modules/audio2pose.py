@@ -11,6 +11,8 @@ from evaluation.lip_sync import mouth_correlation
 from lightning_modules.averaging import averaged_copy, follow
 from lightning_modules.losses import continuity, weighted_sum
 from lightning_modules.networks.recurrent_mapping import RecurrentMapping, State
+from lightning_modules.precision import at_least_fp32
+from lightning_modules.validation import ValidationMeans
 
 EXPRESSION_SIZE, POSE_SIZE, MFCC_SIZE = 64, 6, 12
 Array = np.ndarray | Tensor
@@ -29,7 +31,7 @@ class Audio2PoseLSTM(pl.LightningModule):
     p = pose_mean + y * pose_scale, so that it starts at the person's mean face and every unit of error counts alike.
 
     Batches are dicts of `mfcc` (B, T, 28, 12), `expression` (B, T, 64), `pose` (B, T, 6). Everything is computed in
-    fp32 whatever the Trainer's precision: the network is small, and errors of a state add up over an utterance.
+    fp32 or more whatever the Trainer's precision: the network is small, and errors of a state add up over an utterance.
 
     Args:
         expression_scale: (64,) s_k, by which the error of β_k is multiplied: RMS movement of the vertices per unit of
@@ -128,6 +130,8 @@ class Audio2PoseLSTM(pl.LightningModule):
         self.learning_rate, self.betas, self.weight_decay = learning_rate, (betas[0], betas[1]), weight_decay
         self.gradient_clip, self.average_decay = gradient_clip, average_decay
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        names = ("loss", "loss_rolled", "mouth_correlation", "mouth_correlation_rolled", "movement", "true_movement")
+        self.validation = ValidationMeans(dict.fromkeys(names))
 
     def setup(self, stage: str) -> None:
         """Refuse what several processes would compute differently.
@@ -151,7 +155,7 @@ class Audio2PoseLSTM(pl.LightningModule):
         """
         with torch.autocast(mfcc.device.type, enabled=False):
             network = self.network if self.training or self.average is None else self.average
-            outputs, state = network((mfcc.float() - self.mfcc_mean) / self.mfcc_std, state)
+            outputs, state = network((at_least_fp32(mfcc) - self.mfcc_mean) / self.mfcc_std, state)
             expression, pose = outputs.split([EXPRESSION_SIZE, POSE_SIZE], dim=-1)
             expression = self.expression_mean + expression / self.expression_scale
             return expression, self.pose_mean + pose * self.pose_scale, state
@@ -185,19 +189,28 @@ class Audio2PoseLSTM(pl.LightningModule):
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Judge whole utterances by what a constant mouth would fail.
 
-        Logs the correlation of mouth openings; the same with the sound rolled by half its length, which has to be
-        near 0; the predicted share of the true variance of expression (scaled); and the loss.
+        Logs the loss; the correlation of mouth openings; both again with the sound rolled by half its length, which
+        should be worse and near 0; and the predicted share of the true variance of expression (scaled).
         """
         expression, pose, _ = self(batch["mfcc"])
-        rolled, _, _ = self(batch["mfcc"].roll(batch["mfcc"].shape[1] // 2, dims=1))
-        predicted, true = expression * self.expression_scale, batch["expression"] * self.expression_scale
+        rolled, rolled_pose, _ = self(batch["mfcc"].roll(batch["mfcc"].shape[1] // 2, dims=1))
         values = {
-            "val/loss": weighted_sum(self.losses(expression, pose, batch), self.loss_weights),
-            "val/mouth_correlation": self._mouth_correlation(expression, batch["expression"]),
-            "val/mouth_correlation_rolled": self._mouth_correlation(rolled, batch["expression"]),
-            "val/expression_variance_ratio": _movement(predicted) / _movement(true).clamp_min(1e-12),
+            "loss": weighted_sum(self.losses(expression, pose, batch), self.loss_weights),
+            "loss_rolled": weighted_sum(self.losses(rolled, rolled_pose, batch), self.loss_weights),
+            "mouth_correlation": self._mouth_correlation(expression, batch["expression"]),
+            "mouth_correlation_rolled": self._mouth_correlation(rolled, batch["expression"]),
+            "movement": _movement(expression * self.expression_scale),
+            "true_movement": _movement(batch["expression"] * self.expression_scale),
         }
-        self.log_dict(values, batch_size=len(pose), sync_dist=True)
+        for name, value in values.items():
+            self.validation.update(name, value, torch.full_like(value, len(pose)))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log what all processes have seen."""
+        values = self.validation.results()
+        # of the sums: a single clip in which nothing moves has no ratio
+        ratio = values.pop("movement") / values.pop("true_movement").clamp_min(1e-12)
+        self.log_dict({f"val/{name}": value for name, value in (values | {"expression_variance_ratio": ratio}).items()})
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW over the network."""

@@ -1,8 +1,10 @@
-"""The terms of the two objectives (Eq. 2 and Eq. 4) as functions of tensors, each a scalar, computed in fp32."""
+"""The terms of the two objectives (Eq. 2 and Eq. 4) as functions of tensors, each a scalar, in fp32 or more."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from lightning_modules.precision import at_least_fp32
 
 
 def weighted_sum(losses: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
@@ -40,7 +42,7 @@ def continuity(sequence: Tensor) -> Tensor:
     Returns:
         () tensor, 0 for T = 1.
     """
-    return sequence.float().diff(dim=1).square().sum(dim=(1, 2)).mean()
+    return at_least_fp32(sequence).diff(dim=1).square().sum(dim=(1, 2)).mean()
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -51,7 +53,8 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         fake_logits: The same for refined frames.
     """
     # log D = -softplus(-x), log(1 - D) = -softplus(x): stable for logits of any size
-    return functional.softplus(-real_logits.float()).mean() + functional.softplus(fake_logits.float()).mean()
+    real, fake = at_least_fp32(real_logits), at_least_fp32(fake_logits)
+    return functional.softplus(-real).mean() + functional.softplus(fake).mean()
 
 
 def generator_adversarial_loss(fake_logits: Tensor) -> Tensor:
@@ -63,7 +66,7 @@ def generator_adversarial_loss(fake_logits: Tensor) -> Tensor:
     Args:
         fake_logits: D before its sigmoid for refined frames, any shape.
     """
-    return functional.softplus(-fake_logits.float()).mean()
+    return functional.softplus(-at_least_fp32(fake_logits)).mean()
 
 
 def reconstruction_loss(frame: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -72,10 +75,13 @@ def reconstruction_loss(frame: Tensor, target: Tensor, weight: Tensor | None = N
     Args:
         frame: (B, 3, H, W) refined frame.
         target: (B, 3, H, W) true frame.
-        weight: (B, 1, H, W) weight of each pixel; the mean is taken over the weights.
+        weight: (B, 1, H, W) weight of each pixel; the mean is taken over the weights, frame by frame, so
+            that a frame counts alike whatever else is in the batch or in the process.
     """
-    difference = (frame.float() - target.float()).abs().mean(dim=1, keepdim=True)
-    return difference.mean() if weight is None else (difference * weight).sum() / weight.sum()
+    difference = (at_least_fp32(frame) - at_least_fp32(target)).abs().mean(dim=1, keepdim=True)
+    if weight is None:
+        return difference.mean()
+    return ((difference * weight).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3))).mean()
 
 
 def attention_loss(attention: Tensor, eps: float = 1e-8) -> Tensor:
@@ -89,7 +95,7 @@ def attention_loss(attention: Tensor, eps: float = 1e-8) -> Tensor:
         attention: (B, 1, H, W) in [0, 1].
         eps: Inside the root, which has no gradient at 0.
     """
-    return (attention.float().square().mean(dim=(1, 2, 3)) + eps).sqrt().mean()
+    return (at_least_fp32(attention).square().mean(dim=(1, 2, 3)) + eps).sqrt().mean()
 
 
 def smoothness_loss(attention: Tensor) -> Tensor:
@@ -98,7 +104,7 @@ def smoothness_loss(attention: Tensor) -> Tensor:
     Args:
         attention: (B, 1, H, W).
     """
-    attention = attention.float()
+    attention = at_least_fp32(attention)
     vertical = attention.diff(dim=2).square().sum(dim=(1, 2, 3))
     horizontal = attention.diff(dim=3).square().sum(dim=(1, 2, 3))
     return (vertical + horizontal).mean()

@@ -7,19 +7,23 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor
-from torchmetrics import MeanMetric
 
 from evaluation.image_quality import PSNR
 from lightning_modules import losses
 from lightning_modules.averaging import averaged_copy, follow
+from lightning_modules.gathering import first_samples, in_global_order
 from lightning_modules.networks.discriminator import PatchDiscriminator
 from lightning_modules.networks.generator import Generator, Refined
-from lightning_modules.networks.memory import IdentityMemory, smooth_features
+from lightning_modules.networks.memory import UNKNOWN, IdentityMemory, smooth_features
 from lightning_modules.networks.spatial_encoder import SpatialEncoder
+from lightning_modules.precision import at_least_fp32
+from lightning_modules.schedules import with_linear_decay
+from lightning_modules.validation import ValidationMeans
 
 __all__ = ["LOSS_WEIGHTS", "MemoryGAN", "Refined", "smooth_features"]
 
 Batch = dict[str, Tensor]
+IDENTITY_SOURCES = ("memory", "true", "none")
 LOSS_WEIGHTS = {
     "adversarial": 1.0,  # paper, Eq. 4
     "l1": 100.0,  # paper, 4.1: λ1
@@ -35,12 +39,17 @@ class MemoryGAN(pl.LightningModule):
     """Generator G, discriminator D and memory M.
 
     Batches are dicts of `rendered` (B, 3, 3, H, W) [frames t-2, t-1, t], `target` (B, 3, H, W), `identity` (B, 512)
-    of unit length, `index` (B,) int64, and maybe `face_mask` (B, 1, H, W) in [0, 1]. In training G gets the true
-    frame's identity feature, at test the one that `retrieve` finds, smoothed by `smooth_features`.
+    of unit length, `index` (B,) int64 of the sample in the data set, and maybe `face_mask` (B, 1, H, W) in [0, 1] and
+    `speaker` (B,) int64. In training G gets the true frame's identity feature, at test the one that `retrieve` finds,
+    smoothed by `smooth_features`.
 
     Optimisation is manual, three steps per batch. `trainer.global_step` therefore counts three per batch, and so does
     `max_steps`: give `max_epochs`. Loggers count batches, and so does the buffer `steps`. Memory and losses are
     computed in fp32, G and D in the Trainer's precision (bf16 needs no gradient scaler).
+
+    In several processes every one writes the samples of all into its memory, sorted by index, so that all memories stay
+    equal bit for bit; losses are means over samples, so that averaged gradients are those of the whole batch. DDP has
+    to look for unused parameters: each of the three steps leaves the other two networks alone.
 
     Args:
         similarity_threshold: Cosine similarity above which two identity features are of one person; it belongs to the
@@ -59,6 +68,9 @@ class MemoryGAN(pl.LightningModule):
         top_k: Slots among which the triplet loss looks.
         margin: α of the triplet loss.
         age_noise: Half width of the noise on ages when the oldest slot is replaced.
+        identity_source: What G knows of the person at test: what the `memory` gives; in validation the `true` frame's
+            feature, an upper bound for the memory (a new speech has no true frames: there the memory is asked all the
+            same); or `none`: neither memory nor identity, also in training, AdaIN gets zeros.
         loss_weights: Factors of `adversarial`, `l1`, `attention`, `smoothness`, `discriminator`, `triplet`.
         face_weight: Extra weight of the pixels of `face_mask` in the L1 term.
         learning_rate: Of Adam, for all three.
@@ -93,6 +105,7 @@ class MemoryGAN(pl.LightningModule):
         top_k: int = 256,
         margin: float = 0.3,
         age_noise: float = 4.0,
+        identity_source: str = "memory",
         loss_weights: dict[str, float] = LOSS_WEIGHTS,
         face_weight: float = 0.0,
         learning_rate: float = 2e-4,
@@ -103,8 +116,11 @@ class MemoryGAN(pl.LightningModule):
         seed: int = 0,
     ):
         super().__init__()
+        if identity_source not in IDENTITY_SOURCES:
+            raise ValueError(f"unknown identity_source '{identity_source}': expected {', '.join(IDENTITY_SOURCES)}")
         self.save_hyperparameters(logger=False)
         self.automatic_optimization = False
+        self.identity_source = identity_source
         self.generator = Generator(channels, levels, full_channels, identity_size, dropout)
         self.average = averaged_copy(self.generator) if average_decay else None
         self.discriminator = PatchDiscriminator(discriminator_channels, discriminator_layers)
@@ -122,8 +138,7 @@ class MemoryGAN(pl.LightningModule):
         self.learning_rate, self.betas, self.gradient_clip = learning_rate, (betas[0], betas[1]), gradient_clip
         self.decay_fraction, self.average_decay = decay_fraction, average_decay
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
-        self.psnr, self.face_psnr = PSNR(), PSNR()
-        self.l1, self.accuracy = MeanMetric(), MeanMetric()
+        self.validation = ValidationMeans({"psnr": PSNR(), "psnr_face": PSNR(), "l1": None, "retrieval_accuracy": None})
 
     def forward(self, rendered: Tensor, identity: Tensor) -> Refined:
         """Refine the last frame of each window (Eq. 3).
@@ -140,6 +155,8 @@ class MemoryGAN(pl.LightningModule):
     def retrieve(self, frames: Tensor) -> Tensor:
         """The identity feature that the memory holds for each rendered frame, to be smoothed over time.
 
+        Zeros for `identity_source=none`.
+
         Args:
             frames: (B, 3, H, W) rendered frames in [-1, 1].
 
@@ -149,6 +166,8 @@ class MemoryGAN(pl.LightningModule):
         Raises:
             RuntimeError: The memory is empty.
         """
+        if self.identity_source == "none":
+            return self.memory.values.new_zeros(len(frames), self.memory.values.shape[1])
         return self.memory.retrieve(self.spatial(frames)).values
 
     def on_train_start(self) -> None:
@@ -157,14 +176,12 @@ class MemoryGAN(pl.LightningModule):
         Raises:
             ValueError: `imagenet` without a fitting file.
         """
-        if self.spatial.ready:
-            return
-        if self.spatial.kind == "imagenet":
-            if self.spatial_weights is None:
-                raise ValueError("spatial_encoder=imagenet needs spatial_weights, torchvision's resnet18 .pth file")
-            self.spatial.load_imagenet(self.spatial_weights)
-        else:
-            self.spatial.calibrate(self._first_frames(self.trainer.train_dataloader))
+        batches: Any = self.trainer.train_dataloader
+        if self.identity_source != "none":
+            self.spatial.make_ready(
+                self.spatial_weights,
+                lambda: first_samples(self, batches, "rendered", _CALIBRATION_FRAMES)[:, -1],
+            )
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Memory first, then D and G on what G makes now (paper, footnote 3).
@@ -174,8 +191,11 @@ class MemoryGAN(pl.LightningModule):
         """
         optimizers: Any = self.optimizers()
         memory_optimizer, discriminator_optimizer, generator_optimizer = optimizers
-        values = self._update_memory(batch, memory_optimizer)
-        refined = self.generator(batch["rendered"], batch["identity"])
+        if self.identity_source == "none":
+            identity, values = torch.zeros_like(batch["identity"]), {}
+        else:
+            identity, values = batch["identity"], self._update_memory(batch, memory_optimizer)
+        refined = self.generator(batch["rendered"], identity)
         values |= self._step(discriminator_optimizer, lambda: self._discriminator_losses(batch, refined.frame.detach()))
         values |= self._step(generator_optimizer, lambda: self._generator_losses(batch, refined))
         if self.average is not None:
@@ -185,22 +205,21 @@ class MemoryGAN(pl.LightningModule):
         self.log_dict({f"train/{name}": value for name, value in values.items()}, batch_size=len(batch["target"]))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Refine with retrieved features, as at test; before anything is in the memory, with the true ones."""
-        identity = batch["identity"].float()
-        if len(self.memory):
-            retrieved = self.retrieve(batch["rendered"][:, -1])
-            self.accuracy.update(((retrieved * identity).sum(1) > self.memory.similarity_threshold).float())
-            identity = retrieved
-        frame = self(batch["rendered"], identity).frame
-        self.psnr.update(frame, batch["target"])
-        self.l1.update((frame - batch["target"]).abs().mean(dim=(1, 2, 3)))
-        self.log("val/psnr", self.psnr, prog_bar=True)
-        self.log("val/l1", self.l1)
+        """Refine as at test, with retrieved features; before anything is in the memory, with the true ones.
+
+        Logs PSNR, whole and inside `face_mask`; the mean absolute difference; and how often the memory's best match is
+        of the same person: the same `speaker` if batches say who that is, else a similar identity feature.
+        """
+        frame = self(batch["rendered"], self._identity_at_test(batch)).frame
+        self.validation.update("psnr", frame, batch["target"])
+        self.validation.update("l1", (frame - batch["target"]).abs().mean(dim=(1, 2, 3)))
         if "face_mask" in batch:
-            self.face_psnr.update(frame, batch["target"], batch["face_mask"])
-            self.log("val/psnr_face", self.face_psnr)
-        if len(self.memory):
-            self.log("val/retrieval_accuracy", self.accuracy)
+            self.validation.update("psnr_face", frame, batch["target"], batch["face_mask"])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log what all processes have seen."""
+        for name, value in self.validation.results().items():
+            self.log(f"val/{name}", value, prog_bar=name == "psnr")
 
     def configure_optimizers(self) -> Any:
         """Adam for the memory's linear layer, D and G, in the order of their steps, and their decay if there is one."""
@@ -208,15 +227,7 @@ class MemoryGAN(pl.LightningModule):
             torch.optim.Adam(network.parameters(), self.learning_rate, betas=self.betas)
             for network in (self.spatial.project, self.discriminator, self.generator)
         ]
-        epochs = self.trainer.max_epochs or -1
-        if not self.decay_fraction or epochs < 0:
-            return optimizers
-        length = self.decay_fraction * epochs
-        schedules = [
-            torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: max(0.0, min(1.0, (epochs - epoch) / length)))
-            for optimizer in optimizers
-        ]
-        return optimizers, schedules
+        return with_linear_decay(optimizers, self.decay_fraction, self.trainer.max_epochs or -1)
 
     def on_train_epoch_end(self) -> None:
         """Step the decay of the learning rates."""
@@ -237,15 +248,29 @@ class MemoryGAN(pl.LightningModule):
 
     def _update_memory(self, batch: Batch, optimizer: LightningOptimizer) -> dict[str, Tensor]:
         """Threshold triplet loss on the spatial features, then write them as they are after that step."""
-        pool5, identity = self.spatial.pool5(batch["rendered"][:, -1]), batch["identity"].float()
+        pool5, identity = self.spatial.pool5(batch["rendered"][:, -1]), at_least_fp32(batch["identity"])
         values = self._step(
             optimizer, lambda: {"triplet": self.memory.triplet_loss(self.spatial.embed(pool5), identity)}
         )
-        # Lightning does not synchronise buffers under manual optimisation: every process writes the same samples
-        with torch.no_grad():
-            queries = self._gather(self.spatial.embed(pool5))
-        self.memory.write(queries, self._gather(identity), self._gather(batch["index"]))
+        queries = self.spatial.embed(pool5)
+        speaker = batch.get("speaker", torch.full_like(batch["index"], UNKNOWN))
+        index, queries, identity, speaker = in_global_order(self, batch["index"], queries, identity, speaker)
+        self.memory.write(queries, identity, index, speaker)
         return values | {"memory_filled": self.memory.filled.float().mean()}
+
+    def _identity_at_test(self, batch: Batch) -> Tensor:
+        true = at_least_fp32(batch["identity"])
+        if self.identity_source == "none":
+            return torch.zeros_like(true)
+        if not len(self.memory):
+            return true
+        found = self.memory.retrieve(self.spatial(batch["rendered"][:, -1]))
+        if "speaker" in batch:
+            same = self.memory.speakers[found.slots] == batch["speaker"]
+        else:
+            same = (found.values * true).sum(1) > self.memory.similarity_threshold
+        self.validation.update("retrieval_accuracy", same.float())
+        return found.values if self.identity_source == "memory" else true
 
     def _discriminator_losses(self, batch: Batch, refined: Tensor) -> dict[str, Tensor]:
         # one pass for both: normalisation is per frame, so they do not see each other
@@ -262,19 +287,3 @@ class MemoryGAN(pl.LightningModule):
             "attention": losses.attention_loss(refined.attention),
             "smoothness": losses.smoothness_loss(refined.attention),
         }
-
-    def _gather(self, tensor: Tensor) -> Tensor:
-        """(B, ...) of every process -> (processes * B, ...) in global sample order (sample i is on process i % n)."""
-        if self.trainer.world_size == 1:
-            return tensor
-        gathered: Any = self.all_gather(tensor)
-        flat: Tensor = gathered.transpose(0, 1).flatten(0, 1)
-        return flat
-
-    def _first_frames(self, batches: Any) -> Tensor:
-        frames: list[Tensor] = []
-        for batch in batches:
-            frames += self._gather(batch["rendered"][:, -1].to(self.device))
-            if len(frames) >= _CALIBRATION_FRAMES:
-                break
-        return torch.stack(frames)

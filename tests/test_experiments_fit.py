@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.fit import load_parent
+from experiments.parents import load_parent
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN
 from media.errors import InputError

@@ -152,7 +152,7 @@ def test_videos_play_in_a_browser_and_have_sound(page, tmp_path):
 def test_facts_and_notes(page):
     text = re.sub(r"<[^>]*>", " ", re.sub(r'src="[^"]*"', "", page))
     for part in (
-        "trained from scratch",
+        "Trained from scratch",
         "in 3 frames no face was found",
         "fit.memory_gan.epochs",
         "python -m experiments.run seed=3 fit.memory_gan.epochs=7",
@@ -185,12 +185,12 @@ def test_an_empty_folder_has_an_empty_report(tmp_path):
 
 def test_split_note_and_parent_are_told(tmp_path):
     folder = make_run(tmp_path / "a")
-    settings = compose([]) | {"init_from": "runs/fedcba9876"}
-    save_settings(settings, folder)
+    provenance.record(folder, parents={"audio2pose": {"run": "fedcba9876", "checkpoint_sha256": "0" * 64}})
     (folder / "preparation.json").write_text(json.dumps({"split_note": "cut at the first 60 % <6 s>"}))
     page = write_report(folder).read_text()
     assert "cut at the first 60 % &lt;6 s&gt;" in page
-    assert "weights of runs/fedcba9876" in page
+    assert page.count("weights of run fedcba9876") == 1
+    assert page.count("Trained from scratch") == 1  # the other stage
 
 
 def test_comparison_shows_truth_reenacted_generated_in_this_order(run, tmp_path):

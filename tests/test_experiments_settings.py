@@ -173,7 +173,8 @@ def test_run_id_follows_the_bytes_of_the_video(tmp_path):
 def test_run_id_is_a_hash_of_the_resolved_settings():
     """Written down independently, so that a change of ids cannot go unseen."""
     settings = flatten(compose([]))
-    ignored = r"(experiment|runs|shard|data\.cache|(launch|generate|wandb)\..*|trainer\.(accelerator|devices|threads))"
+    ignored = r"(experiment|runs|shard|data\.cache|(launch|generate|wandb)\..*|"
+    ignored += r"trainer\.(accelerator|strategy|num_nodes|devices|threads))"
     kept = {key: value for key, value in settings.items() if not re.fullmatch(ignored, key)}
     text = json.dumps(kept, sort_keys=True)
     assert run_id(compose([])) == hashlib.sha256(text.encode()).hexdigest()[:10]
@@ -186,6 +187,13 @@ def test_parent_enters_by_its_name(tmp_path, monkeypatch):
     assert (
         run_id(compose([f"init_from={relative}"])) == run_id(compose([f"init_from={absolute}"])) != run_id(compose([]))
     )
+
+
+def test_workers_and_processes_are_no_other_run():
+    general = ["experiment=audio2pose_general", "data.root=CORPUS"]
+    faster = ["trainer=ddp", "trainer.devices=8", "trainer.num_nodes=2", "fit.audio2pose.workers=0"]
+    assert run_id(compose(general)) == run_id(compose([*general, *faster]))
+    assert run_id(compose(general)) != run_id(compose([*general, "fit.audio2pose.samples_per_epoch=9"]))
 
 
 def test_differences_are_against_the_defaults():
@@ -246,21 +254,22 @@ def test_nest_inverts_flatten():
 def test_every_option_composes(group, option):
     given = {
         ("data", "photo"): ["experiment=photo", "data.image=PHOTO"],
-        ("data", "corpus"): ["experiment=prepare_lrw", "data.root=CORPUS"],
+        ("data", "corpus"): ["experiment=audio2pose_general", "data.root=CORPUS"],
     }.get((group, option), ["data.video=embedded"])
     compose([f"{group}={option}", *given, "generate.audio=SPEECH"])
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_composes(experiment):
-    given = {"photo": ["data.image=PHOTO", "generate.audio=SPEECH"], "prepare_lrw": ["data.root=CORPUS"]}
+    given = {"photo": ["data.image=PHOTO", "generate.audio=SPEECH"]}
+    given |= {key: ["data.root=CORPUS"] for key in ("prepare_lrw", "audio2pose_general", "memory_gan_general")}
     settings = compose([f"experiment={experiment}", *given.get(experiment, ["data.video=embedded"])])
     assert settings["experiment"] == experiment
 
 
 def test_options_of_a_group_have_the_same_settings():
     for group, options in itertools.groupby(OPTIONS, key=lambda pair: pair[0]):
-        if group == "data":  # its options are kinds of input: a video, a photo
+        if group in ("data", "fit"):  # kinds of input: a video, a photo; which stages are trained on it
             continue
         keys = {option: set(flatten(yaml.safe_load((CONFIGS / group / f"{option}.yaml").read_text()) or {}))
                 for _, option in options}  # fmt: skip
@@ -294,7 +303,7 @@ def test_numbers_say_where_they_come_from():
                 "mfcc_std",
             },
         ),
-        ("memory_gan", "lightning_modules.memory_gan", "MemoryGAN", {"similarity_threshold", "seed"}),
+        ("memory_gan", "lightning_modules.memory_gan", "MemoryGAN", {"seed"}),
     ],
 )
 def test_settings_of_a_module_are_its_keywords(group, module, name, from_data):

@@ -24,7 +24,7 @@ class NaiveMemory:
         self.slots, self.threshold, self.noise, self.seed = slots, threshold, noise, seed
         self.items, self.count, self.cases = [], 0, []
 
-    def write(self, query, value, index):
+    def write(self, query, value, index, speaker):
         best, best_score = None, -2.0
         for item in self.items:
             score = float(np.dot(item["key"], query))
@@ -37,13 +37,14 @@ class NaiveMemory:
             best["key"], best["age"] = key / np.sqrt((key**2).sum()), 0
             self.cases.append("average")
         elif len(self.items) < self.slots:
-            self.items.append({"key": query, "value": value, "age": 0, "source": index})
+            self.items.append({"key": query, "value": value, "age": 0, "source": index, "speaker": speaker})
             self.cases.append("fill")
         else:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.count)
             noise = (torch.rand(self.slots, generator=generator).numpy() * 2 - 1) * self.noise
             ages = [item["age"] + float(extra) for item, extra in zip(self.items, noise, strict=True)]
-            self.items[ages.index(max(ages))] = {"key": query, "value": value, "age": 0, "source": index}
+            oldest = ages.index(max(ages))
+            self.items[oldest] = {"key": query, "value": value, "age": 0, "source": index, "speaker": speaker}
             self.cases.append("replace")
         self.count += 1
 
@@ -55,17 +56,19 @@ def make_memory(slots=6, threshold=0.8, **keywords):
 def test_write_equals_plain_loops_in_every_branch():
     generator = torch.Generator().manual_seed(0)
     queries, values = unit(generator, 80, 8), people(generator, 12, 80)
+    speakers = torch.randint(100, 200, (80,), generator=generator)
     memory, naive = make_memory(seed=3), NaiveMemory(6, 0.8, 4.0, 3)
     for start in range(0, 80, 5):
         part = slice(start, start + 5)
-        memory.write(queries[part], values[part], torch.arange(start, start + 5))
+        memory.write(queries[part], values[part], torch.arange(start, start + 5), speakers[part])
     for index in range(80):
-        naive.write(queries[index].numpy(), values[index].numpy(), index)
+        naive.write(queries[index].numpy(), values[index].numpy(), index, int(speakers[index]))
     assert min(naive.cases.count(case) for case in ("average", "fill", "replace")) >= 3
     np.testing.assert_allclose(memory.keys.numpy(), np.stack([item["key"] for item in naive.items]), atol=1e-6)
     np.testing.assert_array_equal(memory.values.numpy(), np.stack([item["value"] for item in naive.items]))
     assert memory.age.tolist() == [item["age"] for item in naive.items]
     assert memory.source.tolist() == [item["source"] for item in naive.items]
+    assert memory.speakers.tolist() == [item["speaker"] for item in naive.items]
     assert int(memory.written) == 80
     assert len(memory) == 6
 
@@ -119,6 +122,47 @@ def test_empty_slots_are_never_found():
     assert found.similarity.item() == pytest.approx(-1.0)
     loss = memory.triplet_loss(torch.eye(8)[:1], torch.eye(16)[:1])
     assert loss.item() == 0.0  # empty slots are no negatives either
+
+
+def test_a_similar_person_whose_neighbour_is_another_gets_a_slot_of_their_own():
+    memory = make_memory()
+    generator = torch.Generator().manual_seed(6)
+    values = unit(generator, 2, 16)
+    memory.write(torch.eye(8)[:2], values, torch.tensor([10, 11]))
+    # near the key of slot 0 but of the person of slot 1: that person's slot is not the nearest, so it stays as it is
+    query = functional.normalize(torch.tensor([[1.0, 0.3, 0, 0, 0, 0, 0, 0]]), dim=1)
+    memory.write(query, values[1:], torch.tensor([12]))
+    assert memory.source.tolist() == [10, 11, 12, -1, -1, -1]
+    assert torch.equal(memory.keys[:3], torch.cat([torch.eye(8)[:2], query]))
+    assert torch.equal(memory.retrieve(query).values, values[1:])
+
+
+def test_top_k_may_be_larger_than_what_is_there():
+    memory, more = filled_by_hand(), filled_by_hand()
+    more.top_k = 100
+    memory.top_k = 4  # all that are filled, of 5 slots
+    query, value = torch.tensor([[np.cos(1.0), np.sin(1.0)]], dtype=torch.float32), torch.tensor([[1.0, 0.0]])
+    assert more.triplet_loss(query, value).item() == memory.triplet_loss(query, value).item() > 0
+
+
+def test_speakers_are_unknown_unless_somebody_says():
+    memory = make_memory()
+    memory.write(torch.eye(8)[:1], torch.eye(16)[:1], torch.tensor([3]))
+    memory.write(torch.eye(8)[1:2], torch.eye(16)[1:2], torch.tensor([4]), torch.tensor([7]))
+    assert memory.speakers.tolist() == [-1, 7, -1, -1, -1, -1]
+
+
+def test_a_state_from_before_speakers_loads_strictly():
+    old, new = make_memory(), make_memory()
+    old.write(torch.eye(8)[:2], torch.eye(16)[:2], torch.arange(2))
+    state = old.state_dict()
+    del state["speakers"]
+    wrapped = torch.nn.ModuleDict({"memory": new})
+    wrapped.load_state_dict({f"memory.{name}": value for name, value in state.items()}, strict=True)
+    assert torch.equal(new.keys, old.keys)
+    assert new.speakers.tolist() == [-1] * 6
+    with pytest.raises(RuntimeError, match="age"):
+        wrapped.load_state_dict({f"memory.{name}": value for name, value in state.items() if name != "age"})
 
 
 def filled_by_hand():

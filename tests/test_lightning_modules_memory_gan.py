@@ -4,6 +4,7 @@ import torch
 from torch.nn import functional
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
+from lightning_modules.gathering import first_samples, in_global_order
 from lightning_modules.memory_gan import MemoryGAN
 from lightning_modules.networks.resnet import ResNet18
 
@@ -186,6 +187,64 @@ def test_validation_before_training_works(tmp_path):
     assert set(values) == {"val/psnr", "val/l1", "val/psnr_face"}
 
 
+def test_the_best_match_is_judged_by_speakers_where_they_are_known(tmp_path):
+    class Named(Frames):
+        """All people look alike to the identity encoder."""
+
+        def __getitem__(self, index):
+            return super().__getitem__(index) | {"speaker": self.who[index], "identity": self.identity[index % 2]}
+
+    module = make_module(similarity_threshold=0.99)
+    trainer = make_trainer(tmp_path, max_epochs=2)
+    trainer.fit(module, DataLoader(Named(), batch_size=2), DataLoader(Named(), batch_size=2))
+    expected = []
+    for index in range(6):
+        sample = Named()[index]
+        query = module.spatial(sample["rendered"][-1:])[0]
+        slots = [slot for slot in range(12) if module.memory.filled[slot]]
+        best = max(slots, key=lambda slot: float(query @ module.memory.keys[slot]))
+        expected.append(float(module.memory.speakers[best] == sample["speaker"]))
+    assert 0 < sum(expected) < 6
+    assert trainer.callback_metrics["val/retrieval_accuracy"].item() == pytest.approx(sum(expected) / 6)
+
+
+def test_without_memory_and_identity_nothing_of_them_is_used(tmp_path):
+    class Other(Frames):
+        """The same frames of other people."""
+
+        def __getitem__(self, index):
+            return super().__getitem__(index) | {"identity": self.identity[index].roll(3)}
+
+    states, values = [], []
+    for data in (Frames(), Other()):
+        module = make_module(identity_source="none")
+        trainer = make_trainer(tmp_path)
+        trainer.fit(module, DataLoader(data, batch_size=2), DataLoader(data, batch_size=2))
+        states.append(module.state_dict())
+        values.append({name: float(value) for name, value in trainer.callback_metrics.items()})
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
+    assert values[0] == values[1]
+    assert "val/retrieval_accuracy" not in values[0]
+    assert len(module.memory) == 0
+    assert torch.equal(module.retrieve(Frames().target), torch.zeros(6, 16))  # of an empty memory
+
+
+def test_true_identity_validates_with_the_true_feature(tmp_path):
+    module = make_module(identity_source="true")
+    trainer = make_trainer(tmp_path)
+    trainer.fit(module, loader(), loader())
+    data = Frames()
+    windows = torch.stack([data[index]["rendered"] for index in range(6)])
+    with torch.no_grad():
+        frames = module.eval()(windows, data.identity).frame
+    error = (frames - data.target).abs().mean((1, 2, 3)).mean()
+    assert trainer.callback_metrics["val/l1"].item() == pytest.approx(error.item(), rel=1e-5)
+    assert "val/retrieval_accuracy" in trainer.callback_metrics
+    with pytest.raises(ValueError, match="identity_source"):
+        make_module(identity_source="guess")
+
+
 def test_checkpoint_keeps_the_memory_bit_for_bit(tmp_path):
     module = make_module()
     trainer = make_trainer(tmp_path, max_epochs=2)
@@ -247,9 +306,15 @@ def test_gathered_samples_come_in_global_order():
 
     module = make_module()
     module._trainer = Two()
-    mine, other = torch.tensor([0, 2, 4]), torch.tensor([1, 3, 5])
-    module.all_gather = lambda tensor: torch.stack([mine, other])
-    assert module._gather(mine).tolist() == [0, 1, 2, 3, 4, 5]
+    dealt = torch.tensor([[7, 2, 7], [1, 9, 5]])  # a batch of 7, 1, 2, 9, 7, 5
+    module.all_gather = lambda tensor: torch.stack([tensor, dealt[1] if tensor.ndim == 1 else tensor + 0.5])
+    features = torch.tensor([[10.0], [20.0], [30.0]])
+    index, gathered = in_global_order(module, dealt[0], features)
+    assert index.tolist() == [1, 2, 5, 7, 7, 9]
+    assert gathered[:, 0].tolist() == [10.5, 20.0, 30.5, 10.0, 30.0, 20.5]
+    batches = [{"mask": features}, {"mask": features + 100}, {}]
+    first = first_samples(module, batches, "mask", 7)[:, 0]
+    assert first.tolist() == [10, 10.5, 20, 20.5, 30, 30.5, 110, 110.5, 120, 120.5, 130, 130.5]
 
 
 def test_average_is_used_at_test_alone(tmp_path):

@@ -1,4 +1,4 @@
-"""Two processes see the same memory, and learn what one process learns from the same samples.
+"""Two processes learn what one process learns from the same samples, and see the same memory.
 
 Run as a script, this file is one of the processes.
 """
@@ -8,79 +8,185 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset
 
+from datamodules.sampling import EpochSampler, evaluation_loader
+from experiments.callbacks import training_strategy
+from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN
+
+ROOT = Path(__file__).parents[1]
+BATCH = 4  # samples of a step, over all processes
 
 
 class Frames(Dataset):
+    """Windows of 16 px frames of four people; dark where the face mask is."""
+
+    def __init__(self, size):
+        self.size = size
+
     def __len__(self):
-        return 8
+        return self.size
 
     def __getitem__(self, index):
         generator = torch.Generator().manual_seed(index)
         rendered = torch.rand(3, 3, 16, 16, generator=generator) * 2 - 1
-        person = torch.Generator().manual_seed(100 + index % 3)
+        person = torch.Generator().manual_seed(100 + index % 4)
+        mask = torch.zeros(1, 16, 16)
+        mask[:, : 2 + index % 9] = 1  # of another size in every frame
         return {
             "rendered": rendered,
             "target": rendered[-1] * 0.9,
+            "face_mask": mask,
             "identity": functional.normalize(torch.randn(16, generator=person), dim=0),
             "index": torch.tensor(index),
+            "speaker": torch.tensor(index % 4),
         }
 
 
-def train(folder, processes):
+class Speech(Dataset):
+    """Stretches of sound and movement, of one length in training and of several in validation."""
+
+    def __init__(self, size, longest=0):
+        self.size, self.longest = size, longest
+
+    def __len__(self):
+        return self.size
+
+    def __getitem__(self, index):
+        generator = torch.Generator().manual_seed(index)
+        length = self.longest - 3 * index if self.longest else 6
+        sizes = {"mfcc": (length, 28, 12), "expression": (length, 64), "pose": (length, 6)}
+        return {name: torch.randn(*size, generator=generator) for name, size in sizes.items()}
+
+
+class PlainMemoryGAN(MemoryGAN):
+    """Adam divides by gradients near 0 and would make rounding visible."""
+
+    def configure_optimizers(self):
+        networks = self.spatial.project, self.discriminator, self.generator
+        return [
+            torch.optim.SGD(network.parameters(), rate) for network, rate in zip(networks, (1, 1e-3, 1e-4), strict=True)
+        ]
+
+
+class PlainLSTM(Audio2PoseLSTM):
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.network.parameters(), 0.1)
+
+
+def make_gan(kind=MemoryGAN, **keywords):
     torch.manual_seed(0)
-    module = MemoryGAN(
-        similarity_threshold=0.8,
-        channels=8,
-        levels=2,
-        full_channels=8,
-        discriminator_channels=4,
-        discriminator_layers=1,
-        identity_size=16,
-        spatial_size=32,
-        memory_slots=4,
-        learning_rate=1e-3,
-    )
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        devices=processes,
-        strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
-        use_distributed_sampler=False,
-        max_epochs=2,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        default_root_dir=folder,
-    )
-    rank = int(os.environ.get("LOCAL_RANK", "0"))
-    part = Subset(Frames(), range(rank, 8, processes))  # as the data modules deal samples out
-    trainer.fit(module, DataLoader(part, batch_size=4 // processes))
-    torch.save(module.state_dict(), Path(folder) / f"{processes}-{trainer.global_rank}.pt")
+    small = {"channels": 8, "levels": 2, "full_channels": 8, "discriminator_channels": 4, "discriminator_layers": 1}
+    small |= {"identity_size": 16, "spatial_size": 32, "learning_rate": 1e-3, "average_decay": 0.9}
+    memory = {"similarity_threshold": 0.8, "memory_slots": 3, "top_k": 2, "face_weight": 2.0}
+    return kind(**(small | memory | keywords))
 
 
-@pytest.mark.slow
-def test_two_processes_equal_one(tmp_path):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+def make_lstm(kind=Audio2PoseLSTM, **keywords):
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    person = [rng.uniform(0.5, 2, size).astype(np.float32) for size in (64, 64, 6, 6, 64, 12, 12)]
+    return kind(*person, encoder_channels=4, feature_size=8, hidden_size=8, **keywords)
+
+
+JOBS = {  # name -> module, data sets of training and validation, stage, precision
+    "gan_fp64": (lambda: make_gan(PlainMemoryGAN), Frames(23), Frames(5), "memory_gan", "64-true"),
+    "gan_bf16": (lambda: make_gan(dropout=0.5), Frames(23), Frames(5), "memory_gan", "bf16-mixed"),
+    "lstm_fp64": (lambda: make_lstm(PlainLSTM, dropout=0.0), Speech(23), Speech(3, 20), "audio2pose", "64-true"),
+    "lstm_fp32": (lambda: make_lstm(mfcc_noise=0.3), Speech(23), Speech(1, 20), "audio2pose", "32-true"),
+}
+
+
+def train(folder, processes):
+    """Five steps of every job, as the data modules and the settings of a run would have them."""
+    for name, (make, training, validation, stage, precision) in JOBS.items():
+        module = make()
+        settings = {"trainer": {"strategy": "auto", "devices": processes, "num_nodes": 1}}
+        trainer = pl.Trainer(
+            accelerator="cpu",
+            devices=processes,
+            strategy=training_strategy(settings, stage),
+            precision=precision,
+            use_distributed_sampler=False,
+            max_epochs=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            default_root_dir=folder,
+        )
+        rank = int(os.environ.get("LOCAL_RANK", "0"))
+        sampler = EpochSampler(len(training), 7, rank, processes, BATCH)
+        trainer.fit(
+            module,
+            DataLoader(training, BATCH // processes, sampler=sampler, drop_last=True),
+            evaluation_loader(validation, 1, rank, processes),
+        )
+        values = {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
+        result = {"state": module.state_dict(), "values": values, "steps": int(module.steps)}
+        torch.save(result, Path(folder) / f"{name}-{processes}-{trainer.global_rank}.pt")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("processes")
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     for processes in (1, 2):
-        command = [sys.executable, __file__, str(tmp_path), str(processes)]
+        command = [sys.executable, __file__, str(folder), str(processes)]
         subprocess.run(command, check=True, env=environment, timeout=250)
-    one, first, second = (torch.load(tmp_path / f"{name}.pt") for name in ("1-0", "2-0", "2-1"))
-    for name, value in one.items():
-        assert torch.equal(first[name], second[name]), name
+    return {path.stem: torch.load(path) for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("job", ["gan_fp64", "lstm_fp64"])
+def test_two_processes_learn_what_one_learns(results, job):
+    one, two = results[f"{job}-1-0"], results[f"{job}-2-0"]
+    assert one["steps"] == two["steps"] == 5
+    for name, value in one["state"].items():
         if value.is_floating_point():
-            # sums in another order; Adam amplifies their rounding where a gradient is small
-            torch.testing.assert_close(
-                first[name], value, rtol=1e-4, atol=1e-4, msg=lambda text, name=name: name + text
-            )
+            assert value.dtype == torch.float64
+            torch.testing.assert_close(two["state"][name], value, rtol=0, atol=1e-9, msg=lambda text, n=name: n + text)
         else:
-            assert torch.equal(first[name], value), name
-    assert first["memory.source"].tolist() != [-1, -1, -1, -1]
+            assert torch.equal(two["state"][name], value), name
+
+
+def test_five_steps_did_something(results):
+    """Else the tests above would hold of networks that stand still and of a memory that is never full."""
+    for job, make in (("gan_fp64", make_gan), ("lstm_fp64", make_lstm)):
+        before, after = make().state_dict(), results[f"{job}-2-0"]["state"]
+        for name, value in before.items():
+            if name.endswith("weight") and "backbone" not in name:
+                assert (after[name] - value).abs().max() > 1e-6, name
+    memory = results["gan_fp64-2-0"]["state"]
+    assert memory["memory.written"] == 20
+    assert memory["memory.filled"].all()
+    order = list(EpochSampler(23, 7))[:20]
+    assert set(memory["memory.source"].tolist()) - set(order[:4])  # replaced, by samples of later steps
+    assert torch.equal(memory["memory.speakers"], memory["memory.source"] % 4)
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_both_processes_hold_the_same(results, job):
+    first, second = (results[f"{job}-2-{rank}"] for rank in (0, 1))
+    assert first["state"].keys() == second["state"].keys()
+    for name, value in first["state"].items():
+        assert torch.equal(value, second["state"][name]), name
+    assert first["values"] == second["values"]
+
+
+@pytest.mark.parametrize("job", ["gan_fp64", "lstm_fp64"])
+def test_validation_counts_every_sample_once(results, job):
+    one, two = results[f"{job}-1-0"]["values"], results[f"{job}-2-0"]["values"]
+    assert one.keys() == two.keys()
+    assert len(one) >= 4
+    for name, value in one.items():
+        assert two[name] == pytest.approx(value, abs=1e-6), name
 
 
 if __name__ == "__main__":

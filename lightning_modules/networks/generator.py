@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lightning_modules.precision import at_least_fp32
+
 WINDOW = 3  # rendered frames t-2, t-1, t (paper, 3.4)
 _WIDEST = 8  # times the base width; pix2pix, which the original generator follows, stops there too
 
@@ -163,9 +165,9 @@ class Generator(nn.Module):
             x = block(torch.cat([_double(x), skips.pop()], 1), identity)
         x = self.full(torch.cat([_double(x), window.to(x.dtype)], 1), identity)
         # in fp32: bf16 has fewer steps than an 8-bit image
-        color, attention = self.masks(x).float().split([3, 1], dim=1)
+        color, attention = at_least_fp32(self.masks(x)).split([3, 1], dim=1)
         color, attention = color.tanh(), attention.sigmoid()
-        return Refined(attention * rendered[:, -1].float() + (1 - attention) * color, color, attention)
+        return Refined(attention * at_least_fp32(rendered[:, -1]) + (1 - attention) * color, color, attention)
 
 
 def _double(x: Tensor) -> Tensor:

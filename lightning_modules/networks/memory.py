@@ -6,12 +6,16 @@ without a positive has no loss, and values have unit length from the start.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lightning_modules.precision import at_least_fp32
+
 NO_SOURCE = -1  # of an empty slot
+UNKNOWN = -1  # speaker of an empty slot, or of a sample that came without one
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Retrieved:
 class IdentityMemory(nn.Module):
     """A bank of (spatial feature, identity feature) pairs; all of it is in the state dict.
 
+    A state dict from before speakers were remembered loads, strictly too, with unknown speakers.
+
     Args:
         slots: Capacity. The paper gives none.
         key_size: Numbers of a spatial feature.
@@ -48,6 +54,7 @@ class IdentityMemory(nn.Module):
         age: (slots,) int64, items written since the slot was last touched.
         filled: (slots,) bool.
         source: (slots,) int64 index of the sample a slot was written from, -1 where empty.
+        speakers: (slots,) int64 who that sample is of, -1 where nobody said; only looked at to judge retrieval.
         written: () int64, items written so far.
     """
 
@@ -56,6 +63,7 @@ class IdentityMemory(nn.Module):
     age: Tensor
     filled: Tensor
     source: Tensor
+    speakers: Tensor
     written: Tensor
 
     def __init__(
@@ -82,6 +90,7 @@ class IdentityMemory(nn.Module):
         self.register_buffer("age", torch.zeros(slots, dtype=torch.int64))
         self.register_buffer("filled", torch.zeros(slots, dtype=torch.bool))
         self.register_buffer("source", torch.full((slots,), NO_SOURCE))
+        self.register_buffer("speakers", torch.full((slots,), UNKNOWN))
         self.register_buffer("written", torch.zeros((), dtype=torch.int64))
 
     def __len__(self) -> int:
@@ -110,13 +119,13 @@ class IdentityMemory(nn.Module):
         positive = score.masked_fill(~alike, -torch.inf).amax(1)
         negative = score.masked_fill(alike, -torch.inf).amax(1)
         defined = positive.isfinite() & negative.isfinite()
-        zero = queries.float().sum(1) * 0.0
+        zero = at_least_fp32(queries).sum(1) * 0.0
         # the inner selection keeps inf - inf out of the backward pass
         hinge = torch.where(defined, negative, zero) - torch.where(defined, positive, zero) + self.margin
         return torch.where(defined, hinge.clamp_min(0), zero).mean()
 
     @torch.no_grad()
-    def write(self, queries: Tensor, values: Tensor, source: Tensor) -> None:
+    def write(self, queries: Tensor, values: Tensor, source: Tensor, speakers: Tensor | None = None) -> None:
         """Write samples one by one, each seeing what the last one left.
 
         The nearest slot is of the same person: its key becomes the unit mean of both, its age 0, its value stays.
@@ -126,11 +135,14 @@ class IdentityMemory(nn.Module):
             queries: (B, key_size) unit spatial features, in global sample order.
             values: (B, value_size) unit identity features.
             source: (B,) int64 indices of the samples.
+            speakers: (B,) int64 who they are of.
         """
-        for query, value, index in zip(queries.float(), values.float(), source, strict=True):
-            self._write_one(query, value, index)
+        speakers = torch.full_like(source, UNKNOWN) if speakers is None else speakers
+        samples = zip(at_least_fp32(queries), at_least_fp32(values), source, speakers, strict=True)
+        for query, value, index, speaker in samples:
+            self._write_one(query, value, index, speaker)
 
-    def _write_one(self, query: Tensor, value: Tensor, index: Tensor) -> None:
+    def _write_one(self, query: Tensor, value: Tensor, index: Tensor, speaker: Tensor) -> None:
         nearest = self._scores(query[None])[0].argmax()
         self.age += self.filled
         if self.filled[nearest] and _cosine(value[None], self.values[nearest][None]) > self.similarity_threshold:
@@ -139,9 +151,13 @@ class IdentityMemory(nn.Module):
         else:
             slot = self._slot_to_fill()
             self.keys[slot], self.values[slot] = query, value
-            self.filled[slot], self.source[slot] = True, index
+            self.filled[slot], self.source[slot], self.speakers[slot] = True, index, speaker
         self.age[slot] = 0
         self.written += 1
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        state_dict.setdefault(f"{prefix}speakers", torch.full_like(self.speakers, UNKNOWN))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _scores(self, queries: Tensor) -> Tensor:
         """Similarity to every key, (B, slots), -inf where a slot is empty."""
@@ -172,9 +188,9 @@ class IdentityMemory(nn.Module):
 
 
 def _cosine(a: Tensor, b: Tensor) -> Tensor:
-    """(N, D) and (M, D) of unit length -> (N, M), in fp32: bf16 would rank near neighbours wrongly."""
+    """(N, D) and (M, D) of unit length -> (N, M), in fp32 or more: bf16 would rank near neighbours wrongly."""
     with torch.autocast(a.device.type, enabled=False):
-        return a.float() @ b.float().T
+        return at_least_fp32(a) @ at_least_fp32(b).T
 
 
 def smooth_features(features: Tensor, window: int = 25) -> Tensor:

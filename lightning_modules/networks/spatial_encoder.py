@@ -1,6 +1,7 @@
 """The spatial feature of a rendered frame, which the memory is asked with (paper, 3.4)."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lightning_modules.networks.resnet import FEATURE_SIZE, ResNet18
+from lightning_modules.precision import at_least_fp32
 
 SPATIAL_ENCODERS = ("seeded", "imagenet")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of the published ResNet-18 checkpoint
@@ -66,20 +68,39 @@ class SpatialEncoder(nn.Module):
         return self
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Rendered frames (B, 3, H, W) in [-1, 1] -> (B, feature_size) of length 1, always computed in fp32."""
+        """Rendered frames (B, 3, H, W) in [-1, 1] -> (B, feature_size) of length 1, always computed in fp32 or more."""
         return self.embed(self.pool5(frames))
 
     @torch.no_grad()
     def pool5(self, frames: Tensor) -> Tensor:
-        """The frozen part: (B, 3, H, W) -> (B, 512), always computed in fp32."""
+        """The frozen part: (B, 3, H, W) -> (B, 512), always computed in fp32 or more."""
         # in bf16 the nearest of many memory slots would often be another one
         with torch.autocast(frames.device.type, enabled=False):
             return (self.backbone(self._normalise(frames)) - self.pool5_mean) / self.pool5_std
 
     def embed(self, pool5: Tensor) -> Tensor:
-        """The trained part: (B, 512) -> (B, feature_size) of length 1, always computed in fp32."""
+        """The trained part: (B, 512) -> (B, feature_size) of length 1, always computed in fp32 or more."""
         with torch.autocast(pool5.device.type, enabled=False):
             return functional.normalize(self.project(pool5), dim=1)
+
+    def make_ready(self, weights: str | Path | None, frames: Callable[[], Tensor]) -> None:
+        """Load or calibrate the frozen part, unless that was done before, or in a checkpoint.
+
+        Args:
+            weights: The user's file, for `imagenet`.
+            frames: Gives the rendered frames (B, 3, H, W) to calibrate `seeded` on.
+
+        Raises:
+            ValueError: `imagenet` without a fitting file.
+        """
+        if self.ready:
+            return
+        if self.kind == "seeded":
+            self.calibrate(frames())
+        elif weights is None:
+            raise ValueError("spatial_encoder=imagenet needs spatial_weights, torchvision's resnet18 .pth file")
+        else:
+            self.load_imagenet(weights)
 
     @torch.no_grad()
     def calibrate(self, frames: Tensor) -> None:
@@ -127,7 +148,7 @@ class SpatialEncoder(nn.Module):
         self.ready.fill_(True)
 
     def _normalise(self, frames: Tensor) -> Tensor:
-        frames = frames.float()
+        frames = at_least_fp32(frames)
         if frames.shape[-1] != self.size:
             frames = functional.interpolate(frames, (self.size, self.size), mode="area")  # antialiased
         return ((frames + 1) / 2 - self.pixel_mean) / self.pixel_std
