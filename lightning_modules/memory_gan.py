@@ -9,7 +9,7 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torchmetrics import MeanMetric
 
-from evaluation.image_quality import PSNR
+from evaluation.psnr import PSNR
 from lightning_modules import losses
 from lightning_modules.averaging import averaged_copy, follow
 from lightning_modules.networks.discriminator import PatchDiscriminator

@@ -9,9 +9,11 @@ import torch.multiprocessing as mp
 from torchmetrics import Metric
 
 from evaluation.head_pose import HeadMotionRatio, HeadPoseSimilarity
-from evaluation.image_quality import PSNR, SSIM
 from evaluation.landmark_distance import LandmarkDistance
 from evaluation.lip_sync import MouthCorrelation
+from evaluation.psnr import PSNR
+from evaluation.psnr_atvg import PSNRATVG
+from evaluation.ssim import SSIM
 
 FRAMES = 7  # odd: the two processes get 5 and 2, in batches of unequal size
 
@@ -27,7 +29,8 @@ def cases() -> list[tuple[Metric, torch.Tensor, torch.Tensor]]:
     return [
         (PSNR(), *images),
         (SSIM(), *images),
-        (SSIM(window="uniform"), *images),
+        (SSIM(window="gaussian"), *images),
+        (PSNRATVG(), *images),
         (LandmarkDistance(), *points),
         (LandmarkDistance(unit="px128"), *points),
         (HeadPoseSimilarity(), *angles),
