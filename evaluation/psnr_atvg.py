@@ -1,8 +1,8 @@
-"""The PSNR of the paper's Table 2, as the evaluation script of the ATVG baseline computes it: in bytes that wrap around.
+"""The PSNR of the paper's Table 2, as the evaluation script of the ATVG baseline computes it: in bytes that wrap.
 
 The baselines' numbers in that table come from this arithmetic. It is here so that the table can be compared at all, and
-for nothing else: differences and squares are kept modulo 256, so any two unlike pictures score about 28 dB [two of random
-bytes: 27.9], and a badly wrong frame can beat a slightly wrong one.
+for nothing else: differences and squares are kept modulo 256, so any two unlike pictures score about 28 dB [two of
+random bytes: 27.9], and a badly wrong frame can beat a slightly wrong one.
 """
 
 import torch
@@ -87,9 +87,9 @@ def grey(images: Tensor) -> Tensor:
 def area_resize(images: Tensor, size: int) -> Tensor:
     """OpenCV's `resize(..., INTER_AREA)` of bytes to a square.
 
-    Smaller: the mean over the area that a pixel covers. Larger: every pixel repeated, with a linear passage inside those
-    new pixels that an old border crosses. Equal to OpenCV bit by bit, but for means of exactly a half where a side
-    shrinks by a fraction: those follow OpenCV's rounding errors.
+    Smaller: the mean over the area that a pixel covers. Larger: every pixel repeated, with a linear passage inside
+    those new pixels that an old border crosses. Equal to OpenCV bit by bit, but for means of exactly a half where
+    a side shrinks by a fraction: those follow OpenCV's rounding errors.
 
     Args:
         images: (B, C, H, W) uint8.

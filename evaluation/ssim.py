@@ -1,8 +1,8 @@
 """SSIM of video frames in its two common definitions, equal to scikit-image, over the whole image or inside a mask.
 
-`uniform` (7x7) is scikit-image's default, with which the numbers of the paper's Table 2 were made; `gaussian` (11x11) is
-the original definition. All arithmetic is in double precision or whole numbers, because SSIM subtracts numbers that are
-nearly equal wherever an image is flat.
+`uniform` (7x7) is scikit-image's default, with which the numbers of the paper's Table 2 were made; `gaussian` (11x11)
+is the original definition. All arithmetic is in double precision or whole numbers, because SSIM subtracts numbers that
+are nearly equal wherever an image is flat.
 """
 
 from typing import Any
