@@ -12,15 +12,10 @@ from torchmetrics import Metric
 
 
 class FrameMean(Metric):
-    """Sum and count of per-frame values; frames without a value (nan) do not count.
+    """Sum and count of values of frames, or of whole videos; those without a value (nan) do not count.
 
     Subclasses turn their arguments into values and hand them to `add`. State: the sum of the values and their number,
     added up over processes, so the mean is the same however frames are shared out.
-
-    >>> metric = FrameMean()
-    >>> metric.update(torch.tensor([1.0, float("nan"), 4.0]))
-    >>> metric.compute()
-    tensor(2.5000)
     """
 
     full_state_update = False
@@ -39,9 +34,9 @@ class FrameMean(Metric):
         self.total += values[valid].sum()
         self.frames += valid.sum()
 
-    def update(self, values: Tensor) -> None:
-        """Adds the values (T,) of frames."""
-        self.add(values)
+    def update(self, *arguments: Any, **options: Any) -> None:
+        """Adds what each metric says it does."""
+        raise NotImplementedError
 
     def compute(self) -> Tensor:
         """Mean over all frames seen, () float; nan when there was none."""

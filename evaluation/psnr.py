@@ -31,8 +31,7 @@ def psnr(generated: Tensor, reference: Tensor, mask: Tensor | None = None) -> Te
     tensor([13.9794], dtype=torch.float64)
     """
     check_batches(generated, reference, mask)
-    error = mean_inside(squared_error(generated, reference), mask)
-    return (-10.0 * error.clamp_min(1e-300).log10()).clamp_max(PSNR_CAP)
+    return decibels(mean_inside(squared_error(generated, reference), mask))
 
 
 def squared_error(generated: Tensor, reference: Tensor) -> Tensor:
@@ -49,6 +48,11 @@ def squared_error(generated: Tensor, reference: Tensor) -> Tensor:
         difference = generated.int() - reference.int()
         return (difference * difference).sum(dim=1, keepdim=True).double() / (generated.shape[1] * 255**2)
     return (unit_range(generated) - unit_range(reference)).square().mean(dim=1, keepdim=True)
+
+
+def decibels(error: Tensor) -> Tensor:
+    """PSNR in dB of mean squared errors on a [0, 1] scale, capped at 100; nan stays nan."""
+    return (-10.0 * error.clamp_min(1e-300).log10()).clamp_max(PSNR_CAP)
 
 
 class PSNR(FrameMean):
