@@ -1,4 +1,4 @@
-"""Times the scores of a pair of videos, by part: milliseconds of processor time a frame, and frames a second on the clock.
+"""Times the scores of a pair of videos, by part: milliseconds of processor time a frame, frames a second on the clock.
 
     python benchmarks/scoring.py [--frames 500] [--threads 2] [REFERENCE GENERATED]
 
@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from rendering import processor
 from skimage.data import astronaut
 
-from rendering import processor
 from evaluation.compare import score_pair
 from evaluation.frame_values import mean_inside
 from evaluation.measure import Measurement, measure, track_file

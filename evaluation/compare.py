@@ -30,6 +30,7 @@ from evaluation.psnr import decibels, squared_error
 from evaluation.psnr_atvg import psnr_atvg
 from evaluation.ssim import ssim, ssim_map
 from evaluation.tables import Row
+from media.ahead import ahead
 from media.errors import InputError
 from media.video import FPS, sha256
 
@@ -153,9 +154,11 @@ def _picture_scores(
     truth: Measurement, made: Measurement, seen: np.ndarray, settings: ScoreSettings, workers: int, title: str | None
 ) -> dict[str, float]:
     """Metrics of the pixels, means over frames; a block of frames in memory at a time."""
-    encoder = _encoder(settings.arcface) if settings.arcface else None
+    encoder = arcface_encoder(settings.arcface) if settings.arcface else None
     rows: list[dict[str, float]] = []
-    pairs = zip(range(len(seen)), made.frames(), truth.frames(), strict=False)
+    # decoding, in threads of its own, goes on while blocks are compared
+    decoded = (ahead(side.frames(), _BLOCK) for side in (made, truth))
+    pairs = zip(range(len(seen)), *decoded, strict=False)
     frames = iter(tqdm(pairs, desc=title, total=len(seen), unit="frame", disable=title is None))
     # numba and torch leave Python's lock, so frames side by side use all cores; each by one thread of torch
     with ThreadPoolExecutor(workers) as pool:
@@ -274,7 +277,8 @@ def _mean(values: list[float]) -> float:
 
 
 @cache
-def _encoder(path: Path) -> Any:
+def arcface_encoder(path: Path) -> Any:
+    """The network of an ONNX file, loaded once; see `evaluation.measure.load_arcface`."""
     return load_arcface(path)
 
 

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from evaluation.compare import DEFAULTS, NAN, ScoreSettings, measured_reference, score_pair
+from evaluation.compare import DEFAULTS, NAN, ScoreSettings, arcface_encoder, measured_reference, score_pair
 from evaluation.finished_rows import FinishedRows
 from evaluation.head_pose import BIN_WIDTH, NORMALISERS, head_pose_ceiling, head_pose_floor
 from evaluation.matching import matched_videos
@@ -216,6 +216,8 @@ def _score(options: argparse.Namespace, progress: bool) -> Scores:
     settings = ScoreSettings(options.bin_width, _normaliser(options.normaliser), options.arcface)
     if not 0 < settings.bin_width <= 180:
         raise InputError(f"--bin-width {settings.bin_width:g}: give degrees above 0, at most 180")
+    if settings.arcface is not None:
+        arcface_encoder(settings.arcface)  # refused now rather than after tracking
     partial = options.out.with_name(f"{options.out.stem}.partial.jsonl") if options.out else None
     if reference.is_dir():
         return score_folders(reference, generated, progress, settings, partial)
