@@ -2,6 +2,8 @@
 
 Whatever shows scores takes its words from here. How each is computed stands with the metric, and why it differs from
 what others print in `docs/metrics.md`.
+
+    python -m evaluation.columns    # all columns as a Markdown table
 """
 
 from dataclasses import dataclass
@@ -90,3 +92,17 @@ COLUMNS: dict[str, Column] = {
     "data": Column("Data", "", "", "Beginnings of the sha256 of the true and the generated file."),
     "commit": Column("Commit", "", "", "Of the code that measured; + and a hash if it was changed since."),
 }
+
+
+def markdown_table() -> str:
+    """All columns as a Markdown table: name, unit, definition, and which way is better."""
+    arrows = {"up": "more", "down": "less", None: ""}
+    rows = [
+        f"| `{name}` | {column.unit} | {column.definition} | {arrows[column.better]} |"
+        for name, column in COLUMNS.items()
+    ]
+    return "\n".join(["| column | unit | meaning | better |", "|---|---|---|---|", *rows])
+
+
+if __name__ == "__main__":
+    print(markdown_table())
