@@ -29,7 +29,7 @@ from evaluation.compare import DEFAULTS, NAN, ScoreSettings, arcface_encoder, me
 from evaluation.finished_rows import FinishedRows
 from evaluation.head_pose import BIN_WIDTH, NORMALISERS, head_pose_ceiling, head_pose_floor
 from evaluation.matching import matched_videos
-from evaluation.origin import code_commit
+from evaluation.origin import code_commit, run_of
 from evaluation.processes import gathered, joined_processes, own_share
 from evaluation.tables import Row, format_table, mean_row, write_csv
 from media.errors import InputError
@@ -136,7 +136,7 @@ def _scored_once(
     if record is None:
         record = {"row": score_pair(real, made, name, progress, settings)}
         finished.add(key, record)
-    return {**record["row"], "name": name}
+    return {**record["row"], "name": name, "run": run_of(made)}  # the same bytes may lie in several places
 
 
 def _truth_once(real: Path, settings: ScoreSettings, finished: FinishedRows, progress: bool) -> tuple[Row, np.ndarray]:
