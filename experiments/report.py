@@ -106,10 +106,10 @@ def _scores(folder: Path) -> str:
         return ""
     cells = []
     for name in header[1:]:
-        column = COLUMNS.get(name, Column(name, "", "", ""))
-        arrow = {"up": " ↑", "down": " ↓", None: ""}[column.better]
-        about, full = html.escape(column.subtitle), html.escape(column.definition, quote=True)
-        cells.append(f'<th title="{full}">{html.escape(column.title)}{arrow}<small>{about}</small></th>')
+        explained = COLUMNS.get(name, Column(name, "", "", ""))
+        arrow = {"up": " ↑", "down": " ↓", None: ""}[explained.better]
+        about, full = html.escape(explained.subtitle), html.escape(explained.definition, quote=True)
+        cells.append(f'<th title="{full}">{html.escape(explained.title)}{arrow}<small>{about}</small></th>')
     body = []
     for row in rows:
         numbers = ""
