@@ -4,11 +4,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 from torchmetrics import Metric
 
 FRAME_MS = 40.0  # SPEC: 25 frames per second
 MAX_FRAMES = 15  # either way; SyncNet's evaluation looks as far
+POSTURE, JITTER = 10.0, 0.7  # frames, sigma; ours: slower movement is no speech, faster is noise of the tracker
+NEIGHBOURS = 4  # frames beside the peak that belong to it: the length of a syllable
 
 
 def offset(tracked_opening: Tensor, predicted_opening: Tensor, max_frames: int = MAX_FRAMES) -> tuple[Tensor, Tensor]:
@@ -16,8 +19,9 @@ def offset(tracked_opening: Tensor, predicted_opening: Tensor, max_frames: int =
 
     .. math:: r(k) = \mathrm{corr}_t(x_{t+k}, y_t),\quad k = -K \ldots K
 
-    each over the frames that both have. The offset is the k of the largest r, refined by the parabola through its
-    neighbours; the confidence is that r minus the median of |r| at all other shifts, near 0 if none stands out.
+    each over the frames that both have, of both courses without what is slower than speech (posture, a smile) or as
+    fast as tracking noise. The offset is the k of the largest r, refined by the parabola through its neighbours; the
+    confidence is that r minus the median of |r| at shifts more than a syllable away, near 0 if it does not stand out.
 
     Args:
         tracked_opening: (T,) mouth opening seen in the frames, in any unit.
@@ -25,8 +29,8 @@ def offset(tracked_opening: Tensor, predicted_opening: Tensor, max_frames: int =
         max_frames: K; less in short videos, where at least half of the frames must overlap.
 
     Returns:
-        Offset in ms, positive where the mouth is late, negative where it moves before its sound, and confidence in
-        [-1, 2], each () float; both nan if there are fewer than 8 frames or one of the two never moves.
+        Offset in ms, positive where the mouth is late, negative where it moves before its sound, and confidence, at
+        most 1, each () float; both nan if there are fewer than 8 frames or one of the two never moves.
 
     Raises:
         ValueError: an opening is not (T,), or `max_frames` is less than 1.
@@ -43,7 +47,7 @@ def offset(tracked_opening: Tensor, predicted_opening: Tensor, max_frames: int =
     if max_frames < 1:
         raise ValueError(f"max_frames must be at least 1, got {max_frames}")
     frames = min(len(tracked_opening), len(predicted_opening))
-    seen, heard = (side[:frames].detach().cpu().double().numpy() for side in (tracked_opening, predicted_opening))
+    seen, heard = (_speech_movement(side[:frames]) for side in (tracked_opening, predicted_opening))
     reach = min(max_frames, frames // 2)
     none = torch.tensor(torch.nan), torch.tensor(torch.nan)
     if frames < 8:
@@ -53,7 +57,8 @@ def offset(tracked_opening: Tensor, predicted_opening: Tensor, max_frames: int =
         return none
     scores = np.nan_to_num(scores)  # a stretch without movement agrees with nothing
     best = int(scores.argmax())
-    confidence = scores[best] - np.median(np.abs(np.delete(scores, best)))
+    elsewhere = np.abs(np.arange(len(scores)) - best) > NEIGHBOURS
+    confidence = scores[best] - np.median(np.abs(scores[elsewhere])) if elsewhere.any() else np.nan
     frames_late = best - reach + _peak(scores, best)
     return torch.tensor(FRAME_MS * frames_late, dtype=torch.float32), torch.tensor(confidence, dtype=torch.float32)
 
@@ -97,6 +102,11 @@ class AudioVideoOffset(Metric):
         """`av_offset`, `av_offset_size` (ms) and `av_confidence`, () float; nan when there was no video."""
         names = ("av_offset", "av_offset_size", "av_confidence")
         return dict(zip(names, (self.sums / self.videos).float(), strict=True))
+
+
+def _speech_movement(opening: Tensor) -> np.ndarray:
+    values = opening.detach().cpu().double().numpy()
+    return gaussian_filter1d(values - gaussian_filter1d(values, POSTURE), JITTER)
 
 
 def _correlation(x: np.ndarray, y: np.ndarray) -> float:

@@ -83,7 +83,7 @@ COLUMNS: dict[str, Column] = {
         "Offset", "ms", "mouth after sound", "Of the mouth seen against that suggested by the sound; negative: early."
     ),
     "av_confidence": Column(
-        "Sync", "", "confidence", "Correlation at that offset minus the median of its size at others.", "up"
+        "Sync", "", "confidence", "Correlation at that offset minus the median of its size elsewhere.", "up"
     ),
     "csim": Column("CSIM", "", "identity", "Mean cosine of ArcFace features of generated and true frames.", "up"),
     "lost_frames": Column("Lost", "", "frames", "Of `frames`, those without a face in either video.", "down"),

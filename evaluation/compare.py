@@ -240,11 +240,9 @@ def _sound_scores(truth: Measurement, made: Measurement, frames: int) -> dict[st
     beats = torch.from_numpy(sound.beats[sound.beats < frames / FPS])
     aligned = beat_alignment(torch.from_numpy(made.angles[:frames]), beats)
     scores |= {key: value.item() for key, value in aligned.items()}
-    if sound.mouth_opening is not None:
-        seen, heard = (torch.from_numpy(side[:frames]) for side in (made.mouth_opening, sound.mouth_opening))
-        late, confidence = offset(seen, heard)
-        scores |= {"av_offset": late.item(), "av_confidence": confidence.item()}
-    return scores
+    seen, heard = (torch.from_numpy(side[:frames]) for side in (made.mouth_opening, sound.mouth_opening))
+    late, confidence = offset(seen, heard)
+    return scores | {"av_offset": late.item(), "av_confidence": confidence.item()}
 
 
 def _sound_of(truth: Measurement, made: Measurement) -> Sound | None:

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from face.camera import CAMERA_DISTANCE, Camera
 from face.crop import Crop, crop_around
 from face.identity import ArcFaceEncoder
 from face.models.registry import load_face_model
+from face.mouth_from_sound import predicted_opening
 from face.rasterizers import RASTERIZERS
 from face.tracking import Track, track
 from media.audio import read_audio
@@ -34,7 +33,6 @@ SIZE = 256  # px, the crop on which everything is measured (SPEC)
 _STEPS = 8  # Gauss-Newton from a frontal face is exact to 1e-12 rad after 6, up to 45 degrees; ours: two more
 _BLOCK = 512  # frames solved together; a minute of video needs about 100 MB
 _SAME_SHAPE = 0.02  # ours: width : height may differ by rounding to whole or even pixels
-_SOUND_MODEL = "face.mouth_from_sound"  # `predicted_opening(samples) -> (T,)`, where the face package has it
 
 
 @dataclass(frozen=True)
@@ -43,11 +41,11 @@ class Sound:
 
     Attributes:
         beats: (N,) onsets of the speech, seconds from the first frame on.
-        mouth_opening: float32 (T,) mouth opening that the sound suggests at 25/s; None without a model for it.
+        mouth_opening: float32 (T,) mouth opening that the sound suggests at 25/s, in no unit.
     """
 
     beats: np.ndarray
-    mouth_opening: np.ndarray | None
+    mouth_opening: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -172,15 +170,8 @@ def _heard(info: VideoInfo) -> Sound | None:
     if info.has_audio:
         with suppress(InputError):
             samples = read_audio(info.path)
-            return Sound(speech_beats(samples), _opening_from_sound(samples))
+            return Sound(speech_beats(samples), predicted_opening(samples))
     return None
-
-
-def _opening_from_sound(samples: np.ndarray) -> np.ndarray | None:
-    if find_spec(_SOUND_MODEL) is None:
-        return None
-    opening: np.ndarray = import_module(_SOUND_MODEL).predicted_opening(samples)
-    return opening
 
 
 def _known_crop(info: VideoInfo, like: Measurement | None) -> Crop | None:

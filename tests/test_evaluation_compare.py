@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from evaluation import compare
+from evaluation.av_offset import offset
 from evaluation.beat_alignment import beat_alignment
 from evaluation.compare import ScoreSettings, score_pair
 from evaluation.measure import Measurement, Sound, measure
@@ -17,6 +18,8 @@ from evaluation.origin import code_commit, run_of
 from evaluation.sound import speech_beats
 from face.identity import ArcFaceEncoder
 from face.landmarks import five_points
+from face.mouth_from_sound import predicted_opening
+from media.audio import read_audio
 from media.video import VideoWriter, read_frames
 from tests.moving_photo import film, pictures
 from tests.recordings import record
@@ -74,19 +77,30 @@ def test_a_video_with_sound_in_a_run_folder(films: Path) -> None:
 
 
 def test_a_mouth_behind_its_sound_is_measured_in_ms(measured: Measurement) -> None:
-    opening = np.random.default_rng(1).random(40).astype(np.float32)
+    opening = np.random.default_rng(1).random(120).astype(np.float32)
     longer = replace(
         measured,
-        landmarks=np.repeat(measured.landmarks, 4, axis=0)[:40],
-        angles=np.repeat(measured.angles, 4, axis=0)[:40],
+        landmarks=np.repeat(measured.landmarks, 10, axis=0),
+        angles=np.repeat(measured.angles, 10, axis=0),
         mouth_opening=opening,
         sound=Sound(np.array([0.5]), np.roll(opening, -3)),
     )
-    scores = compare._sound_scores(longer, longer, 40)
+    scores = compare._sound_scores(longer, longer, 120)
     assert scores["av_offset"] == pytest.approx(120, abs=20)
     assert scores["av_confidence"] > 0.5
-    silent = replace(longer, sound=Sound(np.array([0.5]), None))
-    assert np.isnan(compare._sound_scores(silent, silent, 40)["av_offset"])
+    mute = replace(longer, sound=None)
+    assert np.isnan(compare._sound_scores(mute, mute, 120)["av_offset"])
+
+
+def test_the_mouth_of_the_sound_is_that_of_the_sound_model(films: Path) -> None:
+    made = measure(films / "run/videos/made.mp4")
+    assert made.sound is not None
+    expected = predicted_opening(read_audio(films / "run/videos/made.mp4"))
+    np.testing.assert_array_equal(made.sound.mouth_opening, expected)
+    row = score_pair(films / "real.mp4", films / "run/videos/made.mp4")
+    late, confidence = offset(torch.from_numpy(made.mouth_opening), torch.from_numpy(expected))
+    assert row["av_offset"] == pytest.approx(late.item(), nan_ok=True)
+    assert row["av_confidence"] == pytest.approx(confidence.item(), nan_ok=True)
 
 
 def test_identity_is_the_mean_cosine_of_the_networks_features(films: Path, tmp_path: Path) -> None:
