@@ -140,7 +140,7 @@ def measure(path: str | Path | TrackedFile, like: Measurement | None = None, pro
     crop = _known_crop(info, like)
     found = (path if isinstance(path, TrackedFile) else track_file(path, progress)).found
     crop = crop or crop_around(found.landmarks, size=SIZE)
-    landmarks = crop.to_crop(found.landmarks)
+    landmarks = np.concatenate([crop.to_crop(part) for part in _blocks(found.landmarks)])
     return Measurement(
         path=info.path,
         sha256=sha256(info.path),
@@ -217,9 +217,13 @@ def head_angles(landmarks: np.ndarray, face: np.ndarray, camera: Camera) -> np.n
         float32 (T, 3) pitch, yaw, roll in degrees, in the convention of `face.camera.rotation_matrix`.
     """
     rigid = _rigid_points(face)
-    points = np.asarray(landmarks, np.float64)[:, rigid, :2]
-    blocks = [_fit_rigid(points[k : k + _BLOCK], face[rigid], camera) for k in range(0, len(points), _BLOCK)]
+    blocks = [_fit_rigid(part[:, rigid, :2].astype(np.float64), face[rigid], camera) for part in _blocks(landmarks)]
     return np.degrees(np.concatenate(blocks)).astype(np.float32)
+
+
+def _blocks(frames: np.ndarray) -> Iterator[np.ndarray]:
+    """Views of some hundred frames: double precision of a whole video at once would take gigabytes."""
+    return (frames[first : first + _BLOCK] for first in range(0, len(frames), _BLOCK))
 
 
 def _rigid_points(face: np.ndarray) -> np.ndarray:
