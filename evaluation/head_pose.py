@@ -179,14 +179,15 @@ class HeadPoseSimilarity(Metric):
         """Adds frames of the video; arguments as in :func:`head_pose_similarity`."""
         _check(generated)
         _check(reference)
-        self.generated.append(generated)
-        self.reference.append(reference)
+        # in one row: a process that saw nothing is then gathered like the others
+        self.generated.append(generated.to(self.dtype).flatten())
+        self.reference.append(reference.to(self.dtype).flatten())
 
     def compute(self) -> dict[str, Tensor]:
         """`hs`, `w1_pitch`, `w1_yaw`, `w1_roll` of all frames seen."""
         return head_pose_similarity(
-            dim_zero_cat(self.generated),
-            dim_zero_cat(self.reference),
+            dim_zero_cat(self.generated).view(-1, 3),
+            dim_zero_cat(self.reference).view(-1, 3),
             centred=self.centred,
             bin_width=self.bin_width,
             normaliser=self.normaliser,

@@ -61,6 +61,11 @@ def clip_cases() -> list[tuple[Metric, list[tuple[torch.Tensor, torch.Tensor]]]]
     ]
 
 
+def angles_of_one_video() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    return 5 * torch.randn(30, 3, generator=generator), 4 * torch.randn(20, 3, generator=generator)
+
+
 def flat(value: torch.Tensor | dict[str, torch.Tensor]) -> list[float]:
     return [float(v) for v in (value.values() if isinstance(value, dict) else [value])]
 
@@ -77,6 +82,10 @@ def one_of_two(rank: int, folder: str) -> None:
         for video in videos[rank::2]:
             metric.update(*video)
         results.append(flat(metric.compute()))
+    idle = HeadPoseSimilarity(centred=True)
+    if rank == 0:  # the other one has nothing to add, as with fewer videos than processes
+        idle.update(*angles_of_one_video())
+    results.append(flat(idle.compute()))
     torch.save(results, Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
 
@@ -92,6 +101,9 @@ def test_two_processes_agree_with_one(tmp_path: Path) -> None:
         for video in videos:
             metric.update(*video)
         alone.append((metric, flat(metric.compute())))
+    idle = HeadPoseSimilarity(centred=True)
+    idle.update(*angles_of_one_video())
+    alone.append((idle, flat(idle.compute())))
     for (metric, expected), first, second in zip(alone, *both, strict=True):
         assert first == pytest.approx(expected, abs=1e-6), type(metric).__name__
         assert second == pytest.approx(expected, abs=1e-6), type(metric).__name__
