@@ -38,10 +38,19 @@ def format_table(rows: Sequence[Row], width: int | None = None) -> str:
     header = list(rows[0])
     if width is not None:
         header = [header[0], *(c for c in header[1:] if not any(isinstance(row[c], str) for row in rows))]
-    lines = [header, *([_short(row[column]) for column in header] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return aligned([header, *([_short(row[column]) for column in header] for row in rows)], width)
+
+
+def aligned(lines: Sequence[Sequence[str]], width: int | None = None) -> str:
+    """Cells in columns, the first to the left and the others to the right.
+
+    Args:
+        lines: Header and rows, all of one length.
+        width: Characters of a line; columns that do not fit follow below, with the first column again. None: no limit.
+    """
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     blocks: list[list[int]] = [[]]
-    for column in range(1, len(header)):
+    for column in range(1, len(widths)):
         used = widths[0] + sum(2 + widths[k] for k in blocks[-1])
         if blocks[-1] and width is not None and used + 2 + widths[column] > width:
             blocks.append([])

@@ -1,9 +1,11 @@
 """The score table of a run: `scores.csv` read back, explained, and printed."""
 
 import csv
+import shutil
 from pathlib import Path
 
 from evaluation.columns import COLUMNS
+from evaluation.tables import aligned
 
 REPORT = "report.html"
 
@@ -23,10 +25,7 @@ def summary(folder: Path) -> str:
     lines = []
     if rows:
         cells = [header, *([short(cell) for cell in row] for row in rows)]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        for row in cells:
-            first, *others = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-            lines.append("  ".join([first.strip().ljust(widths[0]), *others]))
+        lines.append(aligned(cells, shutil.get_terminal_size((120, 24)).columns))
         lines.append("")
     lines += [f"video   {path}" for path in talking_videos(folder)]
     return "\n".join([*lines, f"report  {folder / REPORT}"])
