@@ -1,28 +1,36 @@
-"""HS, the paper's similarity of head poses (Eq. 6), and how much a head moves.
+"""HS, the paper's similarity of head poses (Eq. 6).
 
-The paper gives neither bins nor the normaliser of its "normalized W1", so both are stated here: bins of one degree,
-centred on whole degrees, and the range of the two histograms together, which makes every value lie in [0, 1].
+The paper gives neither bins nor the normaliser of its "normalized W1". Both are stated here and can be chosen: bins of
+one degree, centred on whole degrees, and the range of the two histograms together, which makes every value lie in
+[0, 1].
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import ot
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 AXES = ("pitch", "yaw", "roll")
-MAX_DEGREES = 180  # bins -180 ... 180
+MAX_DEGREES = 180
+BIN_WIDTH = 1.0  # degrees; SPEC
+NORMALISERS = ("pooled", "full")
 
 
-def angle_histogram(angles: Tensor) -> Tensor:
-    """Counts the frames in every whole degree of each axis.
+def angle_histogram(angles: Tensor, bin_width: float = BIN_WIDTH) -> Tensor:
+    """Counts the frames in every bin of each axis; bins are centred on multiples of their width.
 
     Args:
         angles: (T, 3) pitch, yaw, roll in degrees, each in [-180, 180].
+        bin_width: degrees.
 
     Returns:
-        (3, 361) int64; bin k holds the angles in [k - 180.5, k - 179.5).
+        (3, 2 n + 1) int64, n = ceil(180 / bin_width); bin k holds the angles in
+        [(k - n - 0.5) bin_width, (k - n + 0.5) bin_width).
 
     Raises:
         ValueError: the shape is not (T, 3), or an angle is not finite or beyond 180 degrees.
@@ -32,83 +40,118 @@ def angle_histogram(angles: Tensor) -> Tensor:
             [1, 1, 0, 0, 0, 0, 0, 0],
             [0, 0, 0, 0, 0, 0, 1, 1]])
     """
-    if angles.ndim != 2 or angles.shape[1] != 3:
-        raise ValueError(f"expected (T, 3) angles in degrees, got {tuple(angles.shape)}")
-    if not bool((angles.abs() <= MAX_DEGREES).all()):
-        raise ValueError("expected angles in degrees within [-180, 180], got one that is larger or not a number")
-    degrees = torch.floor(angles.double() + 0.5).long() + MAX_DEGREES
-    bins = 2 * MAX_DEGREES + 1
-    flat = degrees + bins * torch.arange(3, device=angles.device)
-    return torch.bincount(flat.flatten(), minlength=3 * bins).view(3, bins)
+    _check(angles)
+    last = math.ceil(MAX_DEGREES / bin_width)
+    return _counts(_bins(angles, bin_width) + last, 2 * last + 1)
 
 
-def head_pose_similarity(generated: Tensor, reference: Tensor) -> dict[str, Tensor]:
+def head_pose_similarity(
+    generated: Tensor,
+    reference: Tensor,
+    *,
+    centred: bool = False,
+    bin_width: float = BIN_WIDTH,
+    normaliser: str | float = "pooled",
+) -> dict[str, Tensor]:
     r"""HS (Eq. 6) of two sequences of head poses, which need not be of equal length.
 
-    .. math:: \mathrm{HS} = 1 - \tfrac13 \sum_{a} \frac{W_1(P_a, Q_a)}{\max_a - \min_a}
+    .. math:: \mathrm{HS} = 1 - \tfrac13 \sum_{a} \frac{W_1(P_a, Q_a)}{R_a}
 
-    over the axes a = pitch, yaw, roll; P and Q are histograms in 1-degree bins, max and min their common extremes.
-    An axis where both heads stay in one and the same bin has distance 0. The order of frames does not matter.
+    over the axes a = pitch, yaw, roll; P and Q are histograms. The normaliser R is the range from the smallest to the
+    largest bin that either of them fills ("pooled"; an axis where both heads stay in one and the same bin has distance
+    0), the 360 degrees of all angles ("full"), or a number of degrees. The order of frames does not matter.
 
     Args:
         generated: (T, 3) pitch, yaw, roll in degrees.
         reference: (S, 3) the same of the real video.
+        centred: subtract from each sequence its own mean, so that where the camera stands does not count.
+        bin_width: degrees.
+        normaliser: "pooled", "full" or degrees; a distance beyond a given number of degrees makes HS negative.
 
     Returns:
-        `hs` in [0, 1] and `w1_pitch`, `w1_yaw`, `w1_roll` in degrees, each () float.
+        `hs` (in [0, 1] with "pooled" and "full") and `w1_pitch`, `w1_yaw`, `w1_roll` in degrees, each () float.
 
     Raises:
-        ValueError: a shape is not (T, 3), a sequence is empty, or an angle is not within [-180, 180].
+        ValueError: a shape is not (T, 3), a sequence is empty, an angle is not within [-180, 180], or the bin width or
+            the normaliser is none.
 
     >>> still = torch.zeros(4, 3)
     >>> nod = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [8.0, 0.0, 0.0], [8.0, 0.0, 0.0]])
     >>> head_pose_similarity(nod, still)
     {'hs': tensor(0.8333), 'w1_pitch': tensor(4.), 'w1_yaw': tensor(0.), 'w1_roll': tensor(0.)}
+    >>> head_pose_similarity(nod + 5, nod, centred=True)["hs"]
+    tensor(1.)
     """
-    return _similarity(angle_histogram(generated), angle_histogram(reference))
+    _check(generated)
+    _check(reference)
+    _check_options(bin_width, normaliser)
+    if not len(generated) or not len(reference):
+        raise ValueError("HS needs at least one frame on either side")
+    sides = [angles.double() for angles in (generated, reference)]
+    if centred:
+        sides = [angles - angles.mean(dim=0) for angles in sides]
+    ours, real = (_bins(angles, bin_width) for angles in sides)
+    both = torch.cat([ours, real])
+    low, high = both.amin(dim=0), both.amax(dim=0)
+    count = int((high - low).max()) + 1
+    shares = [_counts(bins - low, count).double() / len(bins) for bins in (ours, real)]
+    degrees = bin_width * torch.arange(count, dtype=torch.float64, device=low.device).expand(3, -1).T
+    distances = ot.wasserstein_1d(degrees, degrees, shares[0].T, shares[1].T, p=1)  # (3,)
+    if normaliser == "pooled":
+        ranges = bin_width * (high - low).clamp_min(1)  # a range of 0 is one common bin: distance 0
+    else:
+        ranges = torch.as_tensor(2.0 * MAX_DEGREES if normaliser == "full" else float(normaliser)).to(distances)
+    similarity = 1 - (distances / ranges).mean()
+    scores = {f"w1_{axis}": distance.float() for axis, distance in zip(AXES, distances, strict=True)}
+    return {"hs": similarity.float(), **scores}
 
 
-def head_pose_ceiling(angles: Tensor) -> Tensor:
-    """HS of the first half of a real video against its second half: what a perfect imitation may expect.
+def head_pose_ceiling(angles: Tensor, **options: Any) -> dict[str, Tensor]:
+    """The first half of a real video against its second half: what a perfect imitation may expect.
 
     Args:
         angles: (T, 3) pitch, yaw, roll in degrees, T >= 2.
+        options: of :func:`head_pose_similarity`.
 
     Returns:
-        () float in [0, 1].
+        As :func:`head_pose_similarity`.
 
-    >>> head_pose_ceiling(torch.tensor([[0.0, 0.0, 0.0], [9.0, 0.0, 0.0]]))
+    >>> head_pose_ceiling(torch.tensor([[0.0, 0.0, 0.0], [9.0, 0.0, 0.0]]))["hs"]
     tensor(0.6667)
     """
     half = len(angles) // 2
-    return head_pose_similarity(angles[:half], angles[half:])["hs"]
+    return head_pose_similarity(angles[:half], angles[half:], **options)
 
 
-def head_motion_ratio(generated: Tensor, reference: Tensor) -> Tensor:
-    r"""How much the generated head moves, as a fraction of how much the real one does.
-
-    .. math:: \sqrt{\textstyle\sum_a \mathrm{Var}_a(\mathrm{generated}) \,/\, \sum_a \mathrm{Var}_a(\mathrm{reference})}
-
-    over the three axes: 0 for a fixed head, 1 for movement of the true size.
+def head_pose_floor(angles: Tensor, others: Sequence[Tensor], **options: Any) -> dict[str, Tensor]:
+    """Real videos of others against a real one: what somebody else's head movement scores.
 
     Args:
-        generated: (T, 3) pitch, yaw, roll in degrees.
-        reference: (S, 3) the same of the real video.
+        angles: (T, 3) pitch, yaw, roll in degrees.
+        others: the same of other videos, at least one.
+        options: of :func:`head_pose_similarity`.
 
     Returns:
-        () float; 1 if neither head moves, inf if only the generated one does.
+        As :func:`head_pose_similarity`, the mean over the others.
 
-    >>> swing = torch.tensor([[0.0, 4.0, 0.0], [0.0, -4.0, 0.0]])
-    >>> head_motion_ratio(swing / 4, swing)
-    tensor(0.2500)
+    >>> still = torch.zeros(4, 3)
+    >>> head_pose_floor(still, [still, still + torch.tensor([9.0, 0.0, 0.0])])["hs"]
+    tensor(0.8333)
     """
-    return _ratio(_moments(generated), _moments(reference))
+    scores = [head_pose_similarity(other, angles, **options) for other in others]
+    return {key: torch.stack([score[key] for score in scores]).mean() for key in scores[0]}
 
 
 class HeadPoseSimilarity(Metric):
     """HS (Eq. 6) of one video, see :func:`head_pose_similarity`.
 
-    State: the two angle histograms, added up over processes, so a video may be split among them in any way.
+    State: the angles of both sides, gathered from all processes, so a video may be split among them in any way.
+
+    Args:
+        centred: as in :func:`head_pose_similarity`.
+        bin_width: likewise.
+        normaliser: likewise.
+        kwargs: torchmetrics' own options.
 
     >>> metric = HeadPoseSimilarity()
     >>> angles = torch.randn(20, 3)
@@ -120,92 +163,59 @@ class HeadPoseSimilarity(Metric):
     full_state_update = False
     is_differentiable = False
     higher_is_better = True
-    generated: Tensor
-    reference: Tensor
+    generated: list[Tensor]
+    reference: list[Tensor]
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(
+        self, centred: bool = False, bin_width: float = BIN_WIDTH, normaliser: str | float = "pooled", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        empty = torch.zeros(3, 2 * MAX_DEGREES + 1, dtype=torch.int64)
-        self.add_state("generated", empty, dist_reduce_fx="sum")
-        self.add_state("reference", empty.clone(), dist_reduce_fx="sum")
+        _check_options(bin_width, normaliser)
+        self.centred, self.bin_width, self.normaliser = centred, bin_width, normaliser
+        self.add_state("generated", [], dist_reduce_fx="cat")
+        self.add_state("reference", [], dist_reduce_fx="cat")
 
     def update(self, generated: Tensor, reference: Tensor) -> None:
         """Adds frames of the video; arguments as in :func:`head_pose_similarity`."""
-        self.generated += angle_histogram(generated)
-        self.reference += angle_histogram(reference)
+        _check(generated)
+        _check(reference)
+        # in one row: a process that saw nothing is then gathered like the others
+        self.generated.append(generated.to(self.dtype).flatten())
+        self.reference.append(reference.to(self.dtype).flatten())
 
     def compute(self) -> dict[str, Tensor]:
         """`hs`, `w1_pitch`, `w1_yaw`, `w1_roll` of all frames seen."""
-        return _similarity(self.generated, self.reference)
+        return head_pose_similarity(
+            dim_zero_cat(self.generated).view(-1, 3),
+            dim_zero_cat(self.reference).view(-1, 3),
+            centred=self.centred,
+            bin_width=self.bin_width,
+            normaliser=self.normaliser,
+        )
 
 
-class HeadMotionRatio(Metric):
-    """Size of head movement relative to the real one, see :func:`head_motion_ratio`.
-
-    State: number, sums and sums of squares of the angles of both sides, added up over processes.
-
-    >>> metric = HeadMotionRatio()
-    >>> angles = torch.randn(50, 3)
-    >>> metric.update(2 * angles, angles)
-    >>> metric.compute()
-    tensor(2.)
-    """
-
-    full_state_update = False
-    is_differentiable = False
-    higher_is_better = None
-    generated: Tensor
-    reference: Tensor
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        empty = torch.zeros(3, 3, dtype=torch.float64)
-        self.add_state("generated", empty, dist_reduce_fx="sum")
-        self.add_state("reference", empty.clone(), dist_reduce_fx="sum")
-
-    def update(self, generated: Tensor, reference: Tensor) -> None:
-        """Adds frames; arguments as in :func:`head_motion_ratio`."""
-        self.generated += _moments(generated)
-        self.reference += _moments(reference)
-
-    def compute(self) -> Tensor:
-        """The ratio over all frames seen, () float."""
-        return _ratio(self.generated, self.reference)
+def _bins(angles: Tensor, bin_width: float) -> Tensor:
+    """(T, 3) int64: the multiple of the bin width nearest to each angle."""
+    return torch.floor(angles.double() / bin_width + 0.5).long()
 
 
-def _similarity(generated: Tensor, reference: Tensor) -> dict[str, Tensor]:
-    """HS and W1 of two (3, 361) histograms."""
-    if int(generated.sum()) == 0 or int(reference.sum()) == 0:
-        raise ValueError("HS needs at least one frame on either side")
-    counts = torch.stack([generated, reference]).double()
-    shares = counts / counts.sum(dim=2, keepdim=True)
-    degrees = torch.arange(counts.shape[2], dtype=torch.float64, device=counts.device).expand(3, -1).T
-    distances = ot.wasserstein_1d(degrees, degrees, shares[0].T, shares[1].T, p=1)  # (3,)
-    used = [torch.nonzero(axis).flatten() for axis in (generated + reference)]
-    ranges = torch.stack([bins[-1] - bins[0] for bins in used])
-    similarity = 1 - (distances / ranges.clamp_min(1)).mean()  # a range of 0 is one common bin: distance 0
-    scores = {f"w1_{axis}": distance.float() for axis, distance in zip(AXES, distances, strict=True)}
-    return {"hs": similarity.float(), **scores}
+def _counts(bins: Tensor, count: int) -> Tensor:
+    """(3, count) int64 from (T, 3) bins 0 ... count - 1."""
+    flat = bins + count * torch.arange(3, device=bins.device)
+    return torch.bincount(flat.flatten(), minlength=3 * count).view(3, count)
 
 
-def _moments(angles: Tensor) -> Tensor:
-    """(3, 3): number of frames, sum and sum of squares (rows) of each axis (columns)."""
+def _check(angles: Tensor) -> None:
     if angles.ndim != 2 or angles.shape[1] != 3:
         raise ValueError(f"expected (T, 3) angles in degrees, got {tuple(angles.shape)}")
-    angles = angles.double()
-    return torch.stack([torch.ones_like(angles), angles, angles.square()]).sum(dim=1)
+    if not bool((angles.abs() <= MAX_DEGREES).all()):
+        raise ValueError("expected angles in degrees within [-180, 180], got one that is larger or not a number")
 
 
-def _ratio(generated: Tensor, reference: Tensor) -> Tensor:
-    moving, real = _variance(generated), _variance(reference)
-    if float(real) == 0.0:
-        return torch.tensor(1.0 if float(moving) == 0.0 else torch.inf, device=moving.device)
-    return (moving / real).sqrt().float()
-
-
-def _variance(moments: Tensor) -> Tensor:
-    """Sum of the three axes' variances, () double; exactly 0 where only rounding is left."""
-    count, total, squares = moments
-    mean_square = squares / count
-    variance = mean_square - (total / count).square()
-    return torch.where(variance > 1e-12 * mean_square, variance, 0.0).sum()
+def _check_options(bin_width: float, normaliser: str | float) -> None:
+    if not 0 < bin_width <= MAX_DEGREES:
+        raise ValueError(f"the bin width must be in (0, 180] degrees, got {bin_width}")
+    if isinstance(normaliser, str) and normaliser in NORMALISERS:
+        return
+    if isinstance(normaliser, str) or not normaliser > 0:
+        raise ValueError(f"unknown HS normaliser {normaliser!r}: expected {', '.join(NORMALISERS)} or degrees above 0")

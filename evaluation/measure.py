@@ -1,10 +1,11 @@
-"""From a video file to what the metrics compare: face crop, key points, head angles, mouth opening.
+"""From a video file to what the metrics compare: face crop, key points, head angles, mouth opening, beats of its sound.
 
-Every file is measured the same way, from its pictures alone, whoever made it. This is the one file of `evaluation` that
+Every file is measured the same way, from itself alone, whoever made it. This is the one file of `evaluation` that
 knows a face; the metrics take arrays.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -14,13 +15,17 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
+from evaluation.sound import speech_beats
 from face import landmarks as mesh
 from face.assets import tracker_assets
 from face.camera import CAMERA_DISTANCE, Camera
 from face.crop import Crop, crop_around
+from face.identity import ArcFaceEncoder
 from face.models.registry import load_face_model
+from face.mouth_from_sound import predicted_opening
 from face.rasterizers import RASTERIZERS
-from face.tracking import track
+from face.tracking import Track, track
+from media.audio import read_audio
 from media.errors import InputError
 from media.video import VideoInfo, probe, sha256, stream_frames
 
@@ -28,6 +33,19 @@ SIZE = 256  # px, the crop on which everything is measured (SPEC)
 _STEPS = 8  # Gauss-Newton from a frontal face is exact to 1e-12 rad after 6, up to 45 degrees; ours: two more
 _BLOCK = 512  # frames solved together; a minute of video needs about 100 MB
 _SAME_SHAPE = 0.02  # ours: width : height may differ by rounding to whole or even pixels
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What was heard in one video.
+
+    Attributes:
+        beats: (N,) onsets of the speech, seconds from the first frame on.
+        mouth_opening: float32 (T,) mouth opening that the sound suggests at 25/s, in no unit.
+    """
+
+    beats: np.ndarray
+    mouth_opening: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -39,22 +57,26 @@ class Measurement:
         sha256: Of its bytes.
         width: Width of its frames in pixels.
         height: Height of its frames in pixels.
+        fps: Pictures per second of the file; what follows is at 25.
         crop: The square of its frames in which everything is measured.
         landmarks: float32 (T, 468, 3) in pixels of the crop.
         angles: float32 (T, 3) pitch, yaw, roll of the head in degrees.
         mouth_opening: float32 (T,) distance of the inner lips / distance of the outer eye corners.
         bridged: bool (T,) frames in which no face was found; their values are interpolated.
+        sound: What was heard; None in a silent file.
     """
 
     path: Path
     sha256: str
     width: int
     height: int
+    fps: float
     crop: Crop
     landmarks: np.ndarray
     angles: np.ndarray
     mouth_opening: np.ndarray
     bridged: np.ndarray
+    sound: Sound | None
 
     def __len__(self) -> int:
         return len(self.landmarks)
@@ -73,15 +95,37 @@ class Measurement:
         """Boolean (256, 256): the tracked face of a frame with the mouth, without the eye holes."""
         return _covered(self.landmarks[frame])
 
+    def identity(self, encoder: ArcFaceEncoder, frames: np.ndarray, start: int) -> np.ndarray:
+        """Identity features (N, 512) of the crops (N, 256, 256, 3) of frames start ... start + N - 1."""
+        return encoder(frames, mesh.five_points(self.landmarks[start : start + len(frames), :, :2]))
 
-def measure(path: str | Path, like: Measurement | None = None, progress: bool = False) -> Measurement:
+
+@dataclass(frozen=True)
+class TrackedFile:
+    """A video and the face followed through it, before anything is measured."""
+
+    info: VideoInfo
+    found: Track
+
+
+def track_file(path: str | Path, progress: bool = False) -> TrackedFile:
+    """Track the face of a video: the part of measuring that takes time, and needs no other file.
+
+    Raises:
+        InputError: The file cannot be read, has no face or two (with the frame and the time).
+    """
+    info = probe(path)
+    return TrackedFile(info, track(stream_frames(path), source=str(path), total=info.frames, progress=progress))
+
+
+def measure(path: str | Path | TrackedFile, like: Measurement | None = None, progress: bool = False) -> Measurement:
     """Track the face of a video and measure it in a 256 px crop.
 
     A file of 256 x 256 px is a crop already and is taken whole. The crop of another file is that of the reference,
     brought to this file's size; the reference's own is 1.25 x the square around its face in all its frames.
 
     Args:
-        path: A video file.
+        path: A video file, or one that was tracked already.
         like: The reference this file is to be compared with; None for a reference.
         progress: Show a progress bar.
 
@@ -92,22 +136,42 @@ def measure(path: str | Path, like: Measurement | None = None, progress: bool = 
         InputError: The file cannot be read, has no face or two (with the frame and the time), or its frames have
             another shape than those of `like`.
     """
-    info = probe(path)
+    info = path.info if isinstance(path, TrackedFile) else probe(path)
     crop = _known_crop(info, like)
-    found = track(stream_frames(path), source=str(path), total=info.frames, progress=progress)
+    found = (path if isinstance(path, TrackedFile) else track_file(path, progress)).found
     crop = crop or crop_around(found.landmarks, size=SIZE)
-    landmarks = crop.to_crop(found.landmarks)
+    landmarks = np.concatenate([crop.to_crop(part) for part in _blocks(found.landmarks)])
     return Measurement(
-        path=Path(path),
-        sha256=sha256(path),
+        path=info.path,
+        sha256=sha256(info.path),
         width=info.width,
         height=info.height,
+        fps=info.fps,
         crop=crop,
         landmarks=landmarks,
         angles=head_angles(landmarks, canonical_face(), Camera(SIZE)),
         mouth_opening=mesh.mouth_opening(landmarks),
         bridged=found.bridged,
+        sound=_heard(info),
     )
+
+
+def load_arcface(path: str | Path) -> ArcFaceEncoder:
+    """The network that `Measurement.identity` takes, from the user's ONNX file.
+
+    Raises:
+        InputError: The file is missing or no such network.
+    """
+    return ArcFaceEncoder(path)
+
+
+def _heard(info: VideoInfo) -> Sound | None:
+    """The sound of a file; None if it has none, or an empty track."""
+    if info.has_audio:
+        with suppress(InputError):
+            samples = read_audio(info.path)
+            return Sound(speech_beats(samples), predicted_opening(samples))
+    return None
 
 
 def _known_crop(info: VideoInfo, like: Measurement | None) -> Crop | None:
@@ -153,9 +217,13 @@ def head_angles(landmarks: np.ndarray, face: np.ndarray, camera: Camera) -> np.n
         float32 (T, 3) pitch, yaw, roll in degrees, in the convention of `face.camera.rotation_matrix`.
     """
     rigid = _rigid_points(face)
-    points = np.asarray(landmarks, np.float64)[:, rigid, :2]
-    blocks = [_fit_rigid(points[k : k + _BLOCK], face[rigid], camera) for k in range(0, len(points), _BLOCK)]
+    blocks = [_fit_rigid(part[:, rigid, :2].astype(np.float64), face[rigid], camera) for part in _blocks(landmarks)]
     return np.degrees(np.concatenate(blocks)).astype(np.float32)
+
+
+def _blocks(frames: np.ndarray) -> Iterator[np.ndarray]:
+    """Views of some hundred frames: double precision of a whole video at once would take gigabytes."""
+    return (frames[first : first + _BLOCK] for first in range(0, len(frames), _BLOCK))
 
 
 def _rigid_points(face: np.ndarray) -> np.ndarray:

@@ -1,42 +1,46 @@
 """Scores of generated videos against real ones, whoever made them.
 
     python -m evaluation.score REFERENCE GENERATED [--out scores.csv]
+    torchrun --nproc-per-node N -m evaluation.score REFERENCE GENERATED --out scores.csv
 
 REFERENCE and GENERATED are two videos, or two folders whose videos have equal names. Every number is measured in the
-two files. The table ends with the mean and with the reference scored against itself, which must be perfect.
+two files. The table ends with the mean, with the reference scored against itself, which must be perfect, and with what
+head movement of the same person (half against half) and of other people scores. With --out, finished rows are kept in
+a file beside it until the table is complete, and the same command goes on after a crash.
 """
 
 import argparse
+import base64
+import hashlib
+import json
 import logging
+import shutil
 import sys
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from evaluation.head_pose import head_motion_ratio, head_pose_ceiling, head_pose_similarity
-from evaluation.image_quality import mean_inside, psnr, ssim_map
-from evaluation.landmark_distance import landmark_distance
-from evaluation.lip_sync import mouth_correlation
-from evaluation.measure import SIZE, Measurement, measure
+from evaluation.compare import DEFAULTS, NAN, ScoreSettings, arcface_encoder, measured_reference, score_pair
+from evaluation.finished_rows import FinishedRows
+from evaluation.head_pose import BIN_WIDTH, NORMALISERS, head_pose_ceiling, head_pose_floor
+from evaluation.matching import matched_videos
+from evaluation.origin import code_commit, run_of
+from evaluation.processes import gathered, joined_processes, own_share
 from evaluation.tables import Row, format_table, mean_row, write_csv
 from media.errors import InputError
-from media.video import FPS, sha256
+from media.video import sha256
 
-TRUTH = "truth against truth"
-# what FFmpeg reads and people have; anything else in a folder (tables, sound, pictures) is not a video to score
-VIDEO_ENDINGS = frozenset(
-    (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".3gp", ".gif")
-)
-_KEPT = 16  # measurements of references in memory, about 6 kB a frame each
+__all__ = ["CEILING", "FLOOR", "TRUTH", "ScoreSettings", "Scores", "main", "score_folders", "score_pair"]
+
+TRUTH, CEILING, FLOOR = "truth against truth", "half against half", "other people"
+OTHERS = 20  # ours: most references that each one is compared with for the floor, evenly spaced among them
 
 _log = logging.getLogger(__name__)
-_references: dict[str, Measurement] = {}  # sha256 -> measurement, so that a reference is tracked once per process
 
 
 @dataclass(frozen=True)
@@ -47,76 +51,43 @@ class Scores:
         rows: One per pair that could be scored, sorted by name; columns as in `score_pair`.
         truth: The mean of the references of these rows, each scored against itself.
         refused: One line per pair that could not be scored.
+        bounds: What the head movement of references scores: each one's halves, and that of the others.
     """
 
     rows: list[Row]
     truth: Row
     refused: list[str]
+    bounds: list[Row] = field(default_factory=list)
 
     @property
     def table(self) -> list[Row]:
-        """The rows, the mean (of each subfolder too if there are several), and truth against truth."""
+        """The rows, the mean (of each subfolder too if there are several), truth against truth, the bounds of HS."""
         groups: dict[str, list[Row]] = {}
         for row in self.rows:
             groups.setdefault(row["name"].rpartition("/")[0], []).append(row)
         means = [mean_row(rows, f"mean of {name or '.'}") for name, rows in groups.items()] if len(groups) > 1 else []
-        return [*self.rows, *means, mean_row(self.rows, "mean"), self.truth]
+        return [*self.rows, *means, mean_row(self.rows, "mean"), self.truth, *self.bounds]
 
 
-def score_pair(reference: str | Path, generated: str | Path, name: str | None = None, progress: bool = False) -> Row:
-    """Score one generated video against the real one, frame k against frame k, at 25 frames/s.
-
-    The longer one is cut. Frames in which the face was lost in either file count for the pictures but not for
-    landmarks, poses and mouths.
-
-    Args:
-        reference: The real video.
-        generated: The video to score: of the same view, in any size, or already cropped to 256 x 256 px.
-        name: Of the row; by default the generated file's.
-        progress: Show progress bars.
-
-    Returns:
-        `name`, `frames` (compared), `psnr`, `psnr_face` (dB), `ssim`, `ssim_face`, `lmd_iod` (outer-eye distances),
-        `lmd_px128` (pixels of a 128 px crop), `hs`, `w1_pitch`, `w1_yaw`, `w1_roll` (degrees), `hs_ceiling` (the
-        reference's first half against its second), `head_motion_ratio`, `mouth_correlation`, `lost_frames` (of
-        `frames`, those without a face in either file).
-
-    Raises:
-        InputError: A file cannot be read or has no face, or the two do not show the same view.
-    """
-    truth = _measured_reference(reference, progress)
-    same = sha256(generated) == truth.sha256
-    made = truth if same else measure(generated, like=truth, progress=progress)
-    frames = min(len(truth), len(made))
-    if len(truth) != len(made):
-        _log.warning(
-            f"{generated}: {len(made)} frames ({len(made) / FPS:.2f} s), {reference}: {len(truth)} "
-            f"({len(truth) / FPS:.2f} s); the first {frames} of both are compared"
-        )
-    seen = ~(truth.bridged[:frames] | made.bridged[:frames])
-    if not seen.any():
-        raise InputError(f"{generated}: no frame shows a face both here and in {reference}; nothing can be compared")
-    name = Path(generated).stem if name is None else name
-    pictures = _picture_scores(truth, made, frames, name, progress)
-    return {
-        "name": name,
-        "frames": frames,
-        **pictures,
-        **_face_scores(truth, made, seen),
-        "lost_frames": int((~seen).sum()),
-    }
-
-
-def score_folders(reference: str | Path, generated: str | Path, progress: bool = False) -> Scores:
+def score_folders(
+    reference: str | Path,
+    generated: str | Path,
+    progress: bool = False,
+    settings: ScoreSettings = DEFAULTS,
+    finished: Path | None = None,
+) -> Scores:
     """Score every video of one folder against the video of the same name in another.
 
     Names are paths below the folder without ending. A generated video in deeper folders than its partner
-    (`audio/clip1` for `clip1`) is a row of its own. Videos without partner are listed as warnings.
+    (`audio/clip1` for `clip1`) is a row of its own. Videos without partner are listed as warnings. Where processes
+    have joined (`torchrun`), each scores its share, and all return the whole.
 
     Args:
         reference: Folder of real videos.
         generated: Folder of videos to score.
         progress: Show progress bars.
+        settings: What can be chosen.
+        finished: File that keeps finished rows; those it has already are not scored again.
 
     Returns:
         The scores; a pair that cannot be scored costs its own row only.
@@ -124,141 +95,164 @@ def score_folders(reference: str | Path, generated: str | Path, progress: bool =
     Raises:
         InputError: No name matches, a name is there twice, or no pair could be scored.
     """
-    pairs = _matched(Path(reference), Path(generated))
+    pairs = matched_videos(Path(reference), Path(generated))
+    return _score_pairs([(name, *paths) for name, paths in pairs.items()], settings, FinishedRows(finished), progress)
+
+
+def _score_pairs(
+    pairs: list[tuple[str, Path, Path]], settings: ScoreSettings, finished: FinishedRows, progress: bool
+) -> Scores:
+    """Scores of named pairs (real, generated), shared among processes."""
     rows: list[Row] = []
-    truths: dict[Path, Row] = {}
-    refused: list[str] = []
-    for name, (real, made) in tqdm(pairs.items(), desc="scoring", unit="clip", disable=not progress):
+    truths: dict[str, tuple[Row, np.ndarray]] = {}
+    refused: list[tuple[str, str]] = []
+    # neighbours in the order of references: what one process tracks, the others need not
+    share = own_share(sorted(pairs, key=lambda pair: (pair[1], pair[0])))
+    for name, real, made in tqdm(share, desc="scoring", unit="clip", disable=not progress or len(pairs) == 1):
         try:
-            rows.append(score_pair(real, made, name, progress))
-            truths.setdefault(real, score_pair(real, real, name, progress))
+            row = _scored_once(real, made, name, settings, finished, progress)
+            if real.as_posix() not in truths:
+                truths[real.as_posix()] = _truth_once(real, settings, finished, progress)
+            rows.append(row)
         except InputError as error:
-            refused.append(f"{name}: {error}")
+            refused.append((name, str(error)))
             _log.warning(f"not scored: {error}")
+    rows, refused = sorted(gathered(rows), key=lambda row: row["name"]), sorted(gathered(refused))
     if not rows:
-        raise InputError(f"none of the {len(pairs)} pairs in {generated} could be scored; the first: {refused[0]}")
-    return Scores(rows, mean_row(list(truths.values()), TRUTH), refused)
+        raise InputError(f"none of the {len(pairs)} pairs could be scored; the first: {refused[0][1]}")
+    # a reference at the border of two shares is in both, with the same values
+    truths = dict(sorted(gathered(list(truths.items()))))
+    truth = mean_row([row for row, _ in truths.values()], TRUTH)
+    bounds = _bounds([angles for _, angles in truths.values()], list(rows[0]), settings)
+    return Scores(rows, truth, [f"{name}: {error}" for name, error in refused], bounds)
 
 
-def _measured_reference(path: str | Path, progress: bool) -> Measurement:
-    key = sha256(path)
-    if key not in _references:
-        while len(_references) >= _KEPT:
-            del _references[next(iter(_references))]
-        _references[key] = measure(path, progress=progress)
-    return _references[key]
+def _scored_once(
+    real: Path, made: Path, name: str, settings: ScoreSettings, finished: FinishedRows, progress: bool
+) -> Row:
+    """The row of a pair, scored unless it was before."""
+    key = _key(real, made, settings)
+    record = finished.get(key)
+    if record is None:
+        record = {"row": score_pair(real, made, name, progress, settings)}
+        finished.add(key, record)
+    return {**record["row"], "name": name, "run": run_of(made)}  # the same bytes may lie in several places
 
 
-def _picture_scores(truth: Measurement, made: Measurement, frames: int, name: str, progress: bool) -> dict[str, float]:
-    """Metrics of the pixels; two frames in memory at a time."""
-    values: dict[str, list[float]] = {"psnr": [], "psnr_face": [], "ssim": [], "ssim_face": []}
-    pairs = zip(range(frames), made.frames(), truth.frames(), strict=False)
-    with _one_thread():
-        for index, *pair in tqdm(pairs, desc=f"comparing {name}", total=frames, unit="frame", disable=not progress):
-            ours, real = (torch.tensor(frame).permute(2, 0, 1)[None] for frame in pair)
-            similarity = ssim_map(ours, real)
-            for key, mask in (("", None), ("_face", torch.from_numpy(truth.face_mask(index))[None, None])):
-                values["psnr" + key].append(psnr(ours, real, mask).item())
-                values["ssim" + key].append(mean_inside(similarity, mask).item())
-    return {key: float(np.nanmean(frame_values)) for key, frame_values in values.items()}
+def _truth_once(real: Path, settings: ScoreSettings, finished: FinishedRows, progress: bool) -> tuple[Row, np.ndarray]:
+    """A reference scored against itself, and its angles (T, 3) in frames that show a face."""
+    key = _key(real, real, settings) + ":truth"
+    record = finished.get(key)
+    if record is None:
+        measured = measured_reference(real)
+        angles = np.ascontiguousarray(measured.angles[~measured.bridged], np.float32)
+        row = score_pair(real, real, TRUTH, progress, settings)
+        record = {"row": row, "angles": base64.b64encode(angles.tobytes()).decode()}
+        finished.add(key, record)
+    return record["row"], np.frombuffer(base64.b64decode(record["angles"]), np.float32).reshape(-1, 3).copy()
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Torch on one core: for single frames, starting and awaiting others costs more than they do."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _face_scores(truth: Measurement, made: Measurement, seen: np.ndarray) -> dict[str, float]:
-    """Metrics of landmarks, poses and mouths over the frames that show a face in both files."""
-
-    def both(values: str) -> tuple[torch.Tensor, torch.Tensor]:
-        ours, real = (torch.from_numpy(getattr(side, values)[: len(seen)][seen]) for side in (made, truth))
-        return ours, real
-
-    points, angles = both("key_points"), both("angles")
-    scores = {
-        "lmd_iod": landmark_distance(*points).mean(),
-        "lmd_px128": landmark_distance(*points, unit="px128", size=SIZE).mean(),
-        **head_pose_similarity(*angles),
-        "hs_ceiling": head_pose_ceiling(torch.from_numpy(truth.angles[~truth.bridged])),
-        "head_motion_ratio": head_motion_ratio(*angles),
-        "mouth_correlation": mouth_correlation(*both("mouth_opening")),
+def _key(real: Path, made: Path, settings: ScoreSettings) -> str:
+    """What a row depends on: both files, the settings, the code."""
+    facts = {
+        "files": [sha256(real), sha256(made)],
+        "head_pose": settings.head_pose,
+        "arcface": sha256(settings.arcface) if settings.arcface else None,
+        "commit": code_commit(),
     }
-    return {key: value.item() for key, value in scores.items()}
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _matched(reference: Path, generated: Path) -> dict[str, tuple[Path, Path]]:
-    """Row name -> (real, generated), sorted by name; says which videos have no partner."""
-    real, made = _videos(reference), _videos(generated)
-    pairs: dict[str, tuple[Path, Path]] = {}
-    for name, path in made.items():
-        parts = name.split("/")
-        tails = ("/".join(parts[first:]) for first in range(len(parts)))
-        partner = next((real[tail] for tail in tails if tail in real), None)
-        if partner is None:
-            _log.warning(f"{path}: no video of this name in {reference}; not scored")
-        elif partner != path:
-            pairs[name] = (partner, path)
-    for path in sorted(set(real.values()) - {partner for partner, _ in pairs.values()}):
-        _log.warning(f"{path}: no video of this name in {generated}; not scored")
-    if not pairs:
-        raise InputError(
-            f"no video in {generated} ({len(made)} found) has the name of one in {reference} ({len(real)} found); "
-            "give equal names to what belongs together"
-        )
-    return pairs
+def _bounds(references: Sequence[np.ndarray], columns: list[str], settings: ScoreSettings) -> list[Row]:
+    """Rows of the ceiling and the floor of HS; none for what needs more frames or references than there are."""
+    sides = [torch.from_numpy(angles) for angles in references]
+    ceilings, floors = [], []
+    for index, angles in enumerate(sides):
+        if len(angles) > 1:
+            ceilings.append(_pose_row(head_pose_ceiling, (angles,), settings))
+        others = [*sides[index + 1 :], *sides[:index]]
+        if others:
+            chosen = [others[k * len(others) // min(len(others), OTHERS)] for k in range(min(len(others), OTHERS))]
+            floors.append(_pose_row(head_pose_floor, (angles, chosen), settings))
+    empty = {column: "" if column in ("notes", "run", "data", "commit") else NAN for column in columns}
+    return [{**empty, **mean_row(rows, name)} for name, rows in ((CEILING, ceilings), (FLOOR, floors)) if rows]
 
 
-def _videos(folder: Path) -> dict[str, Path]:
-    """Videos below a folder by name: the path below it without ending."""
-
-    def visible() -> Iterator[Path]:
-        for path in sorted(folder.rglob("*")):
-            hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-            if path.suffix.lower() in VIDEO_ENDINGS and path.is_file() and not hidden:
-                yield path
-
-    named = [(path.relative_to(folder).with_suffix("").as_posix(), path) for path in visible()]
-    twice = [name for name, count in Counter(name for name, _ in named).items() if count > 1]
-    if twice:
-        raise InputError(f"{folder} holds several videos named {twice[0]}, with different endings; keep one of them")
-    return dict(named)
+def _pose_row(measure: Any, arguments: tuple[Any, ...], settings: ScoreSettings) -> Row:
+    raw, centred = (measure(*arguments, centred=centred, **settings.head_pose) for centred in (False, True))
+    return {"name": "", **{key: float(value) for key, value in raw.items()}, "hs_centred": float(centred["hs"])}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; returns the exit status: 0, or 1 if anything was refused."""
+    """Command line; returns the exit status: 0, or 1 if anything was refused (of several processes, the first's)."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    with joined_processes() as rank:
+        try:
+            scores = _score(options, progress=rank == 0 and sys.stderr.isatty())
+        except InputError as error:
+            if rank == 0:
+                print(error, file=sys.stderr)
+            return 1
+        return _show(scores, options) if rank == 0 else 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m evaluation.score", description="Score generated videos.")
     parser.add_argument("reference", type=Path, help="the real video, or a folder of them")
     parser.add_argument("generated", type=Path, help="the video to score, or a folder with equal names")
-    parser.add_argument("--out", type=Path, help="CSV file for the table")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    parser.add_argument("--out", type=Path, help="CSV file for the table; finished rows are kept beside it until then")
+    parser.add_argument("--arcface", type=Path, metavar="FILE", help="ArcFace network (.onnx), for the column csim")
+    parser.add_argument("--bin-width", type=float, default=BIN_WIDTH, help="of HS, degrees (%(default)s)")
+    choices = ", ".join(NORMALISERS)
+    parser.add_argument("--normaliser", default="pooled", help=f"of HS: {choices}, or degrees (%(default)s)")
+    return parser
+
+
+def _score(options: argparse.Namespace, progress: bool) -> Scores:
+    reference, generated = options.reference, options.generated
+    if reference.is_dir() != generated.is_dir():
+        raise InputError(f"{reference} and {generated}: one is a folder and one is not; give two videos or two folders")
+    settings = ScoreSettings(options.bin_width, _normaliser(options.normaliser), options.arcface)
+    if not 0 < settings.bin_width <= 180:
+        raise InputError(f"--bin-width {settings.bin_width:g}: give degrees above 0, at most 180")
+    if settings.arcface is not None:
+        arcface_encoder(settings.arcface)  # refused now rather than after tracking
+    partial = options.out.with_name(f"{options.out.stem}.partial.jsonl") if options.out else None
+    if reference.is_dir():
+        return score_folders(reference, generated, progress, settings, partial)
+    return _score_pairs([(generated.stem, reference, generated)], settings, FinishedRows(partial), progress)
+
+
+def _normaliser(text: str) -> str | float:
+    if text in NORMALISERS:
+        return text
     try:
-        scores = _score(options.reference, options.generated)
-        if options.out:
+        degrees = float(text)
+    except ValueError:
+        degrees = NAN
+    if not degrees > 0:
+        raise InputError(f"--normaliser {text}: give {', '.join(NORMALISERS)}, or degrees above 0")
+    return degrees
+
+
+def _show(scores: Scores, options: argparse.Namespace) -> int:
+    """Print the table, write it where asked, and clear away what was kept for a crash."""
+    if options.out:
+        try:
             write_csv(scores.table, options.out)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(format_table(scores.table))
+        except InputError as error:
+            print(error, file=sys.stderr)
+            return 1
+        if not scores.refused:
+            FinishedRows(options.out.with_name(f"{options.out.stem}.partial.jsonl")).remove()
+    print(format_table(scores.table, shutil.get_terminal_size((100, 24)).columns))
+    for row in scores.rows:
+        if row["notes"]:
+            print(f"{row['name']}: {row['notes']}")
     if scores.refused:
         print(f"{len(scores.refused)} of {len(scores.refused) + len(scores.rows)} pairs were refused", file=sys.stderr)
     return 1 if scores.refused else 0
-
-
-def _score(reference: Path, generated: Path) -> Scores:
-    if reference.is_dir() != generated.is_dir():
-        raise InputError(f"{reference} and {generated}: one is a folder and one is not; give two videos or two folders")
-    if reference.is_dir():
-        return score_folders(reference, generated, progress=sys.stderr.isatty())
-    row = score_pair(reference, generated, progress=sys.stderr.isatty())
-    return Scores([row], score_pair(reference, reference, TRUTH), [])
 
 
 if __name__ == "__main__":

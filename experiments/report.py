@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from evaluation.columns import COLUMNS, Column
 from experiments import provenance
 from experiments.plots import curve_plot, frame_strip, pose_plot, write_comparison
-from experiments.score_table import REPORT, ROWS, SCORES, is_best, read_scores, short, talking_videos
+from experiments.score_table import REPORT, ROWS, is_best, read_scores, short, talking_videos
 from experiments.settings import EMBEDDED, differences, flatten, load_settings, to_yaml
 from experiments.tracking import read_curves
 
@@ -109,9 +110,10 @@ def _scores(folder: Path) -> str:
         return ""
     cells = []
     for name in header[1:]:
-        title, meaning, more = SCORES.get(name, (name, "", None))
-        arrow = {True: " ↑", False: " ↓", None: ""}[more]
-        cells.append(f"<th>{html.escape(title)}{arrow}<small>{html.escape(meaning)}</small></th>")
+        explained = COLUMNS.get(name, Column(name, "", "", ""))
+        arrow = {"up": " ↑", "down": " ↓", None: ""}[explained.better]
+        about, full = html.escape(explained.subtitle), html.escape(explained.definition, quote=True)
+        cells.append(f'<th title="{full}">{html.escape(explained.title)}{arrow}<small>{about}</small></th>')
     body = []
     for row in rows:
         numbers = ""

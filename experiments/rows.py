@@ -21,8 +21,15 @@ from synthesis.talker import Motion, Talker
 
 REFERENCE = "reference"
 SHUFFLES = (1, 2, 3)  # quarters of its length by which the sound is rolled (SPEC)
-REENACTED_COLUMNS = ("psnr", "psnr_face", "ssim", "lmd_iod", "lmd_px128", "mouth_correlation")
-GENERATED_COLUMNS = ("hs", "hs_ceiling", "w1_pitch", "w1_yaw", "w1_roll", "head_motion_ratio")
+REENACTED_COLUMNS = (
+    *("psnr", "psnr_face", "ssim", "ssim_gaussian"),
+    *("lmd_iod", "lmd_px128", "lmd_face_iod", "mouth_correlation"),
+)
+GENERATED_COLUMNS = (
+    *("hs", "hs_centred", "hs_ceiling", "w1_pitch", "w1_yaw", "w1_roll"),
+    *("head_motion_ratio", "velocity_distance", "acceleration_distance", "beat_align", "beat_align_chance"),
+    *("av_offset", "av_confidence"),
+)
 
 
 def row_expressions(talker: Talker, samples: np.ndarray) -> dict[str, Motion]:
@@ -57,7 +64,8 @@ def write_rows(talker: Talker, part: slice, folder: Path, progress: bool = False
     clip = talker.clip
     samples = clip.sound(part)
     total = part.stop - part.start
-    _write_once(folder / f"{REFERENCE}.mp4", _true_crops(clip, part), total, None, lossless=True, progress=progress)
+    # with its sound, so that its own beats and its own offset stand in the row of the truth
+    _write_once(folder / f"{REFERENCE}.mp4", _true_crops(clip, part), total, samples, lossless=True, progress=progress)
     motions = row_expressions(talker, samples)
     truth, follow_eyes = clip.coefficients[part], EyeFollower(talker.renderer.model)
     motions["true_coefficients"] = replace(motions["audio"], expression=truth[:, EXPRESSION])

@@ -1,27 +1,14 @@
 """The score table of a run: `scores.csv` read back, explained, and printed."""
 
 import csv
+import shutil
 from pathlib import Path
+
+from evaluation.columns import COLUMNS
+from evaluation.tables import aligned
 
 REPORT = "report.html"
 
-# Title, what it means, and whether more is better (None: neither). Names of columns as the scores write them.
-SCORES: dict[str, tuple[str, str, bool | None]] = {
-    "psnr": ("PSNR", "dB, 256 px crop", True),
-    "psnr_face": ("PSNR", "dB, inside the face", True),
-    "ssim": ("SSIM", "256 px crop", True),
-    "ssim_face": ("SSIM", "inside the face", True),
-    "lmd_iod": ("LMD", "mouth, of eye distance", False),
-    "lmd_px128": ("LMD", "mouth, px at 128", False),
-    "mouth_correlation": ("Mouth", "correlation of opening", True),
-    "hs": ("HS", "head pose, 0 to 1", True),
-    "hs_ceiling": ("HS ceiling", "half of the truth against half", None),
-    "w1_pitch": ("W1", "pitch, degrees", False),
-    "w1_yaw": ("W1", "yaw, degrees", False),
-    "w1_roll": ("W1", "roll, degrees", False),
-    "head_motion_ratio": ("Motion", "of the true head's", None),
-    "identity": ("Identity", "cosine", True),
-}
 ROWS = {
     "audio": "from the sound",
     "static": "mean face, still mouth",
@@ -38,10 +25,7 @@ def summary(folder: Path) -> str:
     lines = []
     if rows:
         cells = [header, *([short(cell) for cell in row] for row in rows)]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        for row in cells:
-            first, *others = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-            lines.append("  ".join([first.strip().ljust(widths[0]), *others]))
+        lines.append(aligned(cells, shutil.get_terminal_size((120, 24)).columns))
         lines.append("")
     lines += [f"video   {path}" for path in talking_videos(folder)]
     return "\n".join([*lines, f"report  {folder / REPORT}"])
@@ -68,11 +52,11 @@ def mean_scores(folder: Path) -> dict[str, float]:
 
 def is_best(column: int, row: list[str], header: list[str], rows: list[list[str]]) -> bool:
     """Whether a cell is the best among the competing rows, where that can be said."""
-    more = SCORES.get(header[column], ("", "", None))[2]
+    better = COLUMNS[header[column]].better if header[column] in COLUMNS else None
     rivals = [float(other[column]) for other in rows if other[0] in COMPETING and other[column]]
-    if more is None or row[0] not in COMPETING or not row[column] or len(set(rivals)) < 2:
+    if better is None or row[0] not in COMPETING or not row[column] or len(set(rivals)) < 2:
         return False
-    return float(row[column]) == (max if more else min)(rivals)
+    return float(row[column]) == (max if better == "up" else min)(rivals)
 
 
 def talking_videos(folder: Path) -> list[Path]:

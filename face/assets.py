@@ -18,6 +18,7 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -159,12 +160,17 @@ def _check_wheel(wheel: Path) -> None:
         )
 
 
+_PARSING = Lock()  # in Python 3.11 two threads must not build syntax trees at once
+
+
 def _parse_triangles(source: str) -> np.ndarray:
     """Triangles from the list of tessellation edges: the file gives the three edges of each triangle in a row.
 
     Parsed, not imported: the file is data here, and none of its code has to run.
     """
-    for statement in ast.parse(source).body:
+    with _PARSING:
+        module = ast.parse(source)
+    for statement in module.body:
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "FACEMESH_TESSELATION":
             assert isinstance(statement.value, ast.Call)
             edges = np.array(ast.literal_eval(statement.value.args[0]), dtype=np.int64).reshape(-1, 3, 2)

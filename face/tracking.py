@@ -225,17 +225,25 @@ def _bridge(found: list[Face | None], source: str) -> Track:
     known = np.array([index for index, face in enumerate(found) if face], np.int64)
     if not len(known):
         raise _no_face(source, 0) if found else InputError(f"{source} holds no pictures; choose another video")
-    seen = [face for face in found if face]
-    points = np.stack([face.landmarks for face in seen])
-    time = np.arange(len(found))
-    before = np.searchsorted(known, time, side="right").clip(1) - 1
-    after = np.searchsorted(known, time).clip(max=len(known) - 1)
-    span = np.maximum(known[after] - known[before], 1)
-    share = ((time - known[before]) / span).clip(0, 1)[:, None, None]
+    # frame by frame in single precision: an hour of video must not lie in memory several times
+    landmarks = np.empty((len(found), mesh.COUNT, 3), np.float32)
+    for time, face in enumerate(found):
+        if face is None:
+            after = int(np.searchsorted(known, time))
+            left, right = known[max(after - 1, 0)], known[min(after, len(known) - 1)]
+            share = min(max((time - left) / max(right - left, 1), 0.0), 1.0)
+            landmarks[time] = (1 - share) * _landmarks(found[left]) + share * _landmarks(found[right])
+        else:
+            landmarks[time] = face.landmarks
     confidence = np.zeros(len(found), np.float32)
-    confidence[known] = [face.confidence for face in seen]
+    confidence[known] = [face.confidence for face in found if face]
     return Track(
-        landmarks=((1 - share) * points[before] + share * points[after]).astype(np.float32),
+        landmarks=landmarks,
         confidence=confidence,
         bridged=np.array([face is None for face in found]),
     )
+
+
+def _landmarks(face: Face | None) -> np.ndarray:
+    assert face is not None  # frames beside a gap show a face
+    return face.landmarks

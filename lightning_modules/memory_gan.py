@@ -8,7 +8,7 @@ import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor
 
-from evaluation.image_quality import PSNR
+from evaluation.psnr import PSNR
 from lightning_modules import losses
 from lightning_modules.averaging import averaged_copy, follow
 from lightning_modules.gathering import first_samples, in_global_order

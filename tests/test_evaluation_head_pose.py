@@ -1,20 +1,19 @@
-"""HS against scipy's Wasserstein distance and closed forms; head movement against numpy."""
+"""HS against scipy's Wasserstein distance and closed forms: equal, shifted, two Gaussians."""
 
 import doctest
 
 import numpy as np
 import pytest
 import torch
-from scipy.stats import wasserstein_distance
+from scipy.stats import norm, wasserstein_distance
 
 from evaluation import head_pose
 from evaluation.head_pose import (
     AXES,
-    HeadMotionRatio,
     HeadPoseSimilarity,
     angle_histogram,
-    head_motion_ratio,
     head_pose_ceiling,
+    head_pose_floor,
     head_pose_similarity,
 )
 
@@ -75,25 +74,65 @@ def test_metric_sees_one_video_in_any_pieces() -> None:
 
 def test_ceiling_is_the_similarity_of_the_halves() -> None:
     poses = torch.cat([angles(40, seed=0), angles(41, seed=1)])
-    assert head_pose_ceiling(poses) == head_pose_similarity(poses[:40], poses[40:])["hs"]
+    assert head_pose_ceiling(poses) == head_pose_similarity(poses[:40], poses[40:])
+    assert head_pose_ceiling(poses, centred=True)["hs"] > head_pose_ceiling(poses)["hs"]
 
 
-def test_motion_ratio_equals_numpy() -> None:
-    generated, reference = angles(60, seed=1, spread=2.0), angles(80, seed=2)
-    variances = [poses.double().numpy().var(axis=0).sum() for poses in (generated, reference)]
-    expected = np.sqrt(variances[0] / variances[1])
-    assert head_motion_ratio(generated, reference).item() == pytest.approx(expected, rel=1e-6)
-    metric = HeadMotionRatio()
-    metric.update(generated[:11], reference[:30])
-    metric.update(generated[11:], reference[30:])
-    assert metric.compute().item() == pytest.approx(expected, rel=1e-6)
+def test_floor_is_the_mean_over_other_people() -> None:
+    poses, others = angles(40, seed=0), [angles(40, seed=1), angles(70, seed=2)]
+    scores = [head_pose_similarity(other, poses, centred=True) for other in others]
+    floor = head_pose_floor(poses, others, centred=True)
+    for key, value in floor.items():
+        assert value.item() == pytest.approx((scores[0][key] + scores[1][key]).item() / 2, abs=1e-6)
 
 
-def test_motion_ratio_of_fixed_heads() -> None:
-    still, moving = torch.full((30, 3), 7.3), angles(30, seed=1)
-    assert head_motion_ratio(still, moving).item() == 0.0
-    assert head_motion_ratio(still, still - 1).item() == 1.0
-    assert head_motion_ratio(moving, still).item() == float("inf")
+@pytest.mark.parametrize(("means", "spreads"), [((0, 5), (6, 6)), ((0, 0), (3, 8)), ((-4, 3), (5, 5))])
+def test_two_gaussians_are_as_far_apart_as_theory_says(means, spreads) -> None:
+    """W1 of Gaussians is the distance of their means if they are alike, |difference of sigma| sqrt(2/pi) if centred."""
+    shares = (np.arange(4000) + 0.5) / 4000
+    sides = [torch.from_numpy(norm(m, s).ppf(shares)).expand(3, -1).T for m, s in zip(means, spreads, strict=True)]
+    expected = (
+        abs(means[1] - means[0]) if spreads[0] == spreads[1] else abs(spreads[1] - spreads[0]) * np.sqrt(2 / np.pi)
+    )
+    fine = head_pose_similarity(*sides, bin_width=0.05)
+    assert fine["w1_yaw"].item() == pytest.approx(expected, abs=0.02)
+    assert head_pose_similarity(*sides)["w1_yaw"].item() == pytest.approx(expected, abs=0.1)
+    pooled = np.ptp(torch.cat(sides)[:, 0].numpy())
+    assert fine["hs"].item() == pytest.approx(1 - expected / pooled, abs=0.002)
+
+
+def test_centring_takes_a_constant_away_exactly() -> None:
+    poses = angles(400, seed=0).double()
+    moved = poses + torch.tensor([4.0, 0.0, -7.5])
+    scores = head_pose_similarity(moved, poses, centred=True)
+    assert scores["hs"].item() == pytest.approx(1, abs=1e-6)
+    other = angles(217, seed=2, spread=4.0).double()
+    scores = head_pose_similarity(moved, other, centred=True)
+    for axis, name in enumerate(AXES):
+        ours, true = (np.floor(side[:, axis].numpy() - side[:, axis].numpy().mean() + 0.5) for side in (moved, other))
+        assert scores[f"w1_{name}"].item() == pytest.approx(wasserstein_distance(ours, true), abs=1e-5)
+
+
+def test_bins_and_normaliser_can_be_chosen() -> None:
+    generated, reference = angles(300, seed=1), angles(217, seed=2, spread=4.0)
+    wide = head_pose_similarity(generated, reference, bin_width=5.0)
+    for axis, name in enumerate(AXES):
+        ours, true = (5 * np.floor(side[:, axis].double().numpy() / 5 + 0.5) for side in (generated, reference))
+        assert wide[f"w1_{name}"].item() == pytest.approx(wasserstein_distance(ours, true), abs=1e-5)
+    degrees = np.mean([head_pose_similarity(generated, reference)[f"w1_{name}"].item() for name in AXES])
+    full = head_pose_similarity(generated, reference, normaliser="full")["hs"].item()
+    assert full == pytest.approx(1 - degrees / 360, abs=1e-6)
+    assert head_pose_similarity(generated, reference, normaliser=90)["hs"].item() == pytest.approx(
+        1 - degrees / 90, abs=1e-6
+    )
+    metric = HeadPoseSimilarity(centred=True, bin_width=2.0, normaliser=90)
+    metric.update(generated, reference)
+    expected = head_pose_similarity(generated, reference, centred=True, bin_width=2.0, normaliser=90)
+    assert metric.compute() == expected
+    with pytest.raises(ValueError, match="unknown HS normaliser 'range'"):
+        head_pose_similarity(generated, reference, normaliser="range")
+    with pytest.raises(ValueError, match="bin width"):
+        HeadPoseSimilarity(bin_width=0)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,10 @@ FLOORS = {
     "synthesis": 5,
     "experiments": 6,
 }
-METRICS = {"image_quality", "landmark_distance", "head_pose", "lip_sync"}  # files of evaluation that take arrays
+METRICS = {
+    *("frame_values", "psnr", "psnr_atvg", "ssim", "ssim_loops", "landmark_distance", "head_pose", "head_motion"),
+    *("motion_spectra", "beat_alignment", "lip_sync", "av_offset", "identity_similarity"),
+}  # files of evaluation that take arrays
 SOURCES = sorted(path for package in FLOORS for path in (ROOT / package).rglob("*.py"))
 NOT_IDEAS = {"utils", "util", "common", "helpers", "core", "misc", "tools"}
 
