@@ -43,6 +43,7 @@ class Clip:
         fit_error: (T,) float32 mean landmark distance of the reconstruction / outer-eye distance.
         mfcc: (T, 28, 12) float32 windows, computed for each part on its own.
         identity_features: (T, 512) float32 unit vectors.
+        offset_estimate: Frames that the estimate said, before it was rounded or dismissed; None where it was given.
         offset_confidence: How sure the estimate of `audio_offset` is; None where it was given.
     """
 
@@ -62,6 +63,7 @@ class Clip:
     fit_error: np.ndarray
     mfcc: np.ndarray
     identity_features: np.ndarray
+    offset_estimate: float | None = None
     offset_confidence: float | None = None
 
     def __len__(self) -> int:

@@ -8,7 +8,7 @@ from face.models.registry import model_version
 from face.reconstructors.registry import reconstruction_version
 from media.video import sha256
 
-_FORMAT = 3  # of the clip on disk; a change prepares every video again
+_FORMAT = 4  # of the clip on disk; a change prepares every video again
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Preparation:
     Attributes:
         train_seconds: Length of the part that is learned from (SPEC, split); None for a clip of a corpus: every frame
             is learned from, it may be short, there is no gallery, and it is stored compactly.
-        audio_offset: Frames by which the mouth lags its sound (SPEC; negative: the mouth moves first).
+        audio_offset: Frames by which the mouth lags its sound (SPEC; negative: the mouth moves first); None: estimated
+            on the training part (`datamodules.audio_offset`) and corrected where the estimate is clear.
         face_model: Key of `face.models.registry.FACE_MODELS`.
         face_model_file: File of a face model that does not come with the project.
         reconstruction: Key of `face.reconstructors.registry.RECONSTRUCTIONS`.
@@ -28,7 +29,7 @@ class Preparation:
     """
 
     train_seconds: float | None = None
-    audio_offset: int = 0
+    audio_offset: int | None = None
     face_model: str = "facemesh"
     face_model_file: str | Path | None = None
     reconstruction: str = "closed_form"

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,20 +18,22 @@ import torch
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from datamodules.clip import Clip, shift_sound, split_frames
+from datamodules.audio_offset import OffsetEstimate, estimate_offset
+from datamodules.clip import SAMPLES_PER_FRAME, Clip, shift_sound, split_frames
 from datamodules.preparation import Preparation
 from face.camera import Camera
-from face.coefficients import SIZE
+from face.coefficients import EXPRESSION, SIZE
 from face.crop import crop_around
 from face.fitting import fill_appearance, geometry_coefficients, identity_features
 from face.identity import load_identity_encoder
-from face.models.morphable_model import MorphableModel
+from face.landmarks import mouth_opening
+from face.models.morphable_model import MorphableModel, expression_scale
 from face.models.registry import load_face_model, model_version
 from face.reconstructors.geometry import Footage, Geometry
 from face.reconstructors.registry import RECONSTRUCTIONS
 from face.tracking import FaceTracker, track
 from media.ahead import ahead
-from media.audio import mfcc_windows, read_audio, write_wav
+from media.audio import MFCC_SIZE, WINDOW_ROWS, mfcc_windows, read_audio, write_wav
 from media.errors import InputError
 from media.video import FPS, VideoInfo, VideoWriter, probe, sha256, stream_frames
 
@@ -46,7 +49,7 @@ def prepare_video(
     cache: str | Path,
     *,
     train_seconds: float = 12.0,
-    audio_offset: int = 0,
+    audio_offset: int | None = None,
     face_model: str = "facemesh",
     face_model_file: str | Path | None = None,
     reconstruction: str = "closed_form",
@@ -61,7 +64,7 @@ def prepare_video(
         video: A video of one person, with sound.
         cache: Folder of prepared clips; a clip is named by the video's bytes and these settings.
         train_seconds: Length of the part that is learned from; this and the next are those of `Preparation`.
-        audio_offset: Frames by which the mouth lags its sound.
+        audio_offset: Frames by which the mouth lags its sound; None: estimated.
         face_model: Name of the face model.
         face_model_file: Its file.
         reconstruction: Name of the reconstruction.
@@ -127,12 +130,13 @@ def prepare_clip(
     unfinished = _scratch_folder(Path(scratch) if scratch else folder.parent)
     try:
         with _alone() as threads:
-            clip, footage = _track(unfinished, info, samples, preparation, progress)
+            clip, footage = _track(unfinished, info, preparation, progress)
             file = Path(preparation.reconstruction_file) if preparation.reconstruction_file else None
             with ThreadPoolExecutor(1) as pool:  # the fit needs no pictures, and their files no fit
                 geometry = pool.submit(RECONSTRUCTIONS[preparation.reconstruction], footage, model, file)
                 _write_pictures(clip, info, preparation, progress)
                 _reconstruct(clip, geometry.result(), model, preparation)
+            clip = _with_sound(clip, samples, model, preparation)
             clip.identity_features[:] = _identity_features(clip, model, preparation, threads)
         clip.save(compact=preparation.of_corpus)
         _publish(unfinished, folder)
@@ -200,23 +204,38 @@ def _publish(scratch: Path, folder: Path) -> None:
             raise
 
 
-def _in_step(samples: np.ndarray, preparation: Preparation) -> tuple[np.ndarray, int, float | None]:
-    """The sound in step with the picture, the frames it was moved by, and how sure they are (None: they were given)."""
-    return shift_sound(samples, preparation.audio_offset), preparation.audio_offset, None
+def _with_sound(clip: Clip, samples: np.ndarray, model: MorphableModel, preparation: Preparation) -> Clip:
+    """The clip with the sound in step with the picture, from what the training part says where nothing was given."""
+    total = len(clip)
+    samples = np.pad(samples, (0, max(0, total * SAMPLES_PER_FRAME - len(samples))))[: total * SAMPLES_PER_FRAME]
+    offset, estimate = preparation.audio_offset, None
+    if offset is None:
+        estimate = _estimated_offset(clip, samples, model)
+        offset = estimate.correction
+    samples = shift_sound(samples, offset)
+    write_wav(clip.folder / "sound.wav", samples)
+    return replace(
+        clip,
+        audio_offset=offset,
+        offset_estimate=round(estimate.frames, 2) if estimate else None,
+        offset_confidence=round(estimate.confidence, 3) if estimate else None,
+        mfcc=_mfcc_per_part(samples, total, clip.training_frames),
+    )
 
 
-def _track(
-    folder: Path, info: VideoInfo, samples: np.ndarray, preparation: Preparation, progress: bool
-) -> tuple[Clip, Footage]:
-    """The clip without its reconstruction, and what that is made from."""
+def _estimated_offset(clip: Clip, samples: np.ndarray, model: MorphableModel) -> OffsetEstimate:
+    expression = clip.coefficients[clip.training, EXPRESSION]
+    sound = samples[: clip.training_frames * SAMPLES_PER_FRAME]
+    return estimate_offset(mouth_opening(clip.landmarks[clip.training]), expression * expression_scale(model), sound)
+
+
+def _track(folder: Path, info: VideoInfo, preparation: Preparation, progress: bool) -> tuple[Clip, Footage]:
+    """The clip without its reconstruction and its sound, and what the first is made from."""
     expected, frames = round(info.duration * FPS), ahead(stream_frames(info.path))
     tracked = track(frames, str(info.path), total=expected, progress=progress, tracker=_tracker())
     total = len(tracked.landmarks)
     training, note = split_frames(total, preparation.train_seconds)
     crop = crop_around(tracked.landmarks[:training])
-    samples, offset, confidence = _in_step(samples, preparation)
-    samples = np.pad(samples, (0, max(0, total * 640 - len(samples))))[: total * 640]
-    write_wav(folder / "sound.wav", samples)
     clip = Clip(
         folder=folder,
         source=Path(info.path).resolve(),
@@ -226,14 +245,13 @@ def _track(
         crop=crop,
         training_frames=training,
         split_note=note,
-        audio_offset=offset,
-        offset_confidence=confidence,
+        audio_offset=0,
         coefficients=np.zeros((total, SIZE), np.float32),
         landmarks=tracked.landmarks,
         confidence=tracked.confidence,
         bridged=tracked.bridged,
         fit_error=np.zeros(total, np.float32),
-        mfcc=_mfcc_per_part(samples, total, training),
+        mfcc=np.zeros((total, WINDOW_ROWS, MFCC_SIZE), np.float32),
         identity_features=np.zeros((total, 512), np.float32),
     )
     footage = Footage(tracked.landmarks, tracked.confidence, training, crop, lambda: stream_frames(info.path, 0, total))
@@ -273,7 +291,10 @@ def _reconstruct(clip: Clip, geometry: Geometry, model: MorphableModel, preparat
 
 def _mfcc_per_part(samples: np.ndarray, total: int, training: int) -> np.ndarray:
     """Windows of each part from its own sound alone, so that no part hears the other (SPEC, split)."""
-    parts = [(samples[: training * 640], training), (samples[training * 640 :], total - training)]
+    parts = [
+        (samples[: training * SAMPLES_PER_FRAME], training),
+        (samples[training * SAMPLES_PER_FRAME :], total - training),
+    ]
     return np.concatenate([mfcc_windows(sound, frames) for sound, frames in parts if frames])
 
 

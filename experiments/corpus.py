@@ -9,6 +9,7 @@ from datamodules.prepare_corpus import prepare_corpus
 from datamodules.ray_workers import RayWorkers
 from datamodules.shard import Shard
 from datamodules.workers import LocalWorkers, Workers
+from experiments.limits import read_offset
 from experiments.settings import read_shard
 from media.errors import InputError
 
@@ -43,7 +44,7 @@ def prepare(settings: dict[str, Any]) -> Path:
         layout=data["layout"],
         shard=read_shard(settings["shard"]),
         preparation=Preparation(
-            audio_offset=data["audio_offset"],
+            audio_offset=read_offset(data["audio_offset"]),
             face_model=face["model"],
             face_model_file=face["model_file"],
             reconstruction=face["reconstruction"],

@@ -44,6 +44,16 @@ def _is_shard(text: str) -> bool:
     return bool(slash) and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)
 
 
+def _is_offset(value: str) -> bool:
+    """Whether text is a number of frames; ours: more than a second is another recording, not a delay."""
+    return value.lstrip("+-").isdigit() and abs(int(value)) <= 25
+
+
+def read_offset(value: str | int) -> int | None:
+    """`data.audio_offset` in frames, None for `auto`; older runs wrote it as a number."""
+    return None if value == "auto" else int(value)
+
+
 _SHARE: Limit = (lambda value: 0 <= value < 1), "at least 0 and below 1"
 
 # Patterns of fnmatch on the whole key; every one that matches is checked.
@@ -52,7 +62,7 @@ LIMITS: dict[str, Limit] = {
     "data.train_seconds": _at_least(3),  # ours: the last 2 s validate, and one window has to fit before them
     "data.heldout_seconds": _at_least(1),
     "data.performed_seconds": _at_least(10),  # ours: a few sentences to learn from, the last 2 s validate
-    "data.audio_offset": _between(-25, 25),  # ours: more than a second is another recording, not a delay
+    "data.audio_offset": (lambda value: value == "auto" or _is_offset(value), "auto, or a whole number from -25 to 25"),
     "fit.*.epochs": _at_least(1),
     "fit.*.batch_size": _at_least(1),
     "fit.audio2pose.window": _at_least(2),  # Eq. 2 takes differences between neighbouring frames

@@ -13,6 +13,7 @@ from datamodules.clip import Clip
 from datamodules.prepare import prepare_video
 from datamodules.synthetic.film import make_person_film
 from experiments.callbacks import last_checkpoint, resolve_precision
+from experiments.limits import read_offset
 from experiments.settings import EMBEDDED
 from face.albedo import ALBEDOS
 from face.assets import cache_folder
@@ -44,7 +45,7 @@ def prepare(settings: dict[str, Any], folder: Path) -> Clip:
         video,
         cache / "clips",
         train_seconds=data["train_seconds"],
-        audio_offset=data["audio_offset"],
+        audio_offset=read_offset(data["audio_offset"]),
         face_model=face["model"],
         face_model_file=face["model_file"],
         reconstruction=face["reconstruction"],
@@ -61,6 +62,8 @@ def prepare(settings: dict[str, Any], folder: Path) -> Clip:
         "training_frames": clip.training_frames,
         "split_note": clip.split_note,
         "audio_offset": clip.audio_offset,
+        "offset_estimate": clip.offset_estimate,
+        "offset_confidence": clip.offset_confidence,
         "bridged_frames": int(clip.bridged.sum()),
         "landmark_error_percent": round(100 * float(clip.fit_error[~clip.bridged].mean()), 3),
         "crop": [clip.crop.x, clip.crop.y, clip.crop.side],

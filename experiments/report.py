@@ -26,6 +26,8 @@ FACTS = {
     "training_frames": "frames learned from",
     "bridged_frames": "frames without a face, bridged",
     "audio_offset": "sound moved by, frames",
+    "offset_estimate": "sound and picture out of step by, frames, as estimated",
+    "offset_confidence": "confidence of that, clear from 0.1",
     "landmark_error_percent": "landmark error, % of eye distance",
     "width": "width of the video, px",
     "height": "height of the video, px",
@@ -188,7 +190,7 @@ def _preparation(folder: Path) -> str:
         notes.append(facts["split_note"])
     if facts.get("bridged_frames"):
         notes.append(f"in {facts['bridged_frames']} frames no face was found; their neighbours were interpolated")
-    known = [(title, facts[name]) for name, title in FACTS.items() if name in facts]
+    known = [(title, facts[name]) for name, title in FACTS.items() if facts.get(name) is not None]
     return "".join(f'<p class="note">{html.escape(note)}</p>' for note in notes) + _facts(known)
 
 

@@ -28,6 +28,7 @@ _HOP = 160  # samples: SPEC, 10 ms
 _FFT = 512  # SPEC
 _BANDS = 26  # SPEC
 _COEFFICIENTS = 13  # SPEC
+MFCC_SIZE = _COEFFICIENTS - 1  # SPEC: the first, loudness, is dropped
 _LIFTER = 22  # SPEC
 _ROWS_PER_FRAME = 4  # SPEC
 _MARGIN = 1920  # samples: SPEC, 120 ms of silence before and after

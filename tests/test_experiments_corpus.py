@@ -41,7 +41,7 @@ def test_shards_are_prepared_beside_the_corpus(root, capsys):
     assert f"manifest: {prepared / 'manifest.jsonl'}" in output
     assert [entry.name for entry in read_manifest(prepared)] == NAMES[:2]
     settings = json.loads((prepared / "preparation.json").read_text())
-    assert (settings["train_seconds"], settings["audio_offset"]) == (None, 0)
+    assert (settings["train_seconds"], settings["audio_offset"]) == (None, None)
 
 
 def test_any_folder_of_clips_and_its_failures(root, tmp_path, capsys):
