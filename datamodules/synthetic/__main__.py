@@ -1,12 +1,14 @@
-"""Make embedded data: ``python -m datamodules.synthetic {person,corpus,lrw} OUT ...``."""
+"""Make embedded data: ``python -m datamodules.synthetic {person,corpus,lrw,spoken} OUT ...``."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from datamodules.synthetic.corpus import make_corpus
 from datamodules.synthetic.film import make_person_film
 from datamodules.synthetic.lrw_corpus import CorpusSize, make_lrw_corpus
+from datamodules.synthetic.spoken_corpus import make_spoken_corpus
 from media.errors import InputError
 
 
@@ -24,6 +26,11 @@ def main() -> int:
     corpus.add_argument("--seconds", type=float, default=4.0, help="length of each film (default 4)")
     corpus.add_argument("--seed", type=int, default=1000, help="seed of the first person (default 1000)")
     _add_lrw(kinds)
+    spoken = kinds.add_parser("spoken", help="a prepared corpus of speech without pictures, for the first stage")
+    spoken.add_argument("out", type=Path, help="folder to write, the data.prepared of experiment=audio2pose_general")
+    spoken.add_argument("--people", type=int, default=400, help="number of speakers (default 400)")
+    spoken.add_argument("--seconds", type=float, default=24.0, help="what each says (default 24)")
+    spoken.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="how many work side by side")
     arguments = parser.parse_args()
     try:
         for made in _make(arguments):
@@ -54,7 +61,10 @@ def _add_lrw(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 
 def _make(arguments: argparse.Namespace) -> list[Path]:
     """Make what was asked for; the paths to name."""
-    out, seed = arguments.out, arguments.seed
+    out = arguments.out
+    if arguments.kind == "spoken":
+        return [make_spoken_corpus(out, arguments.people, arguments.seconds, arguments.processes)]
+    seed = arguments.seed
     if arguments.kind == "person":
         make_person_film(out, arguments.seconds, seed, progress=True)
         return [out]
