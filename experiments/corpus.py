@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from datamodules.layouts import LAYOUTS
+from datamodules.manifest import read_manifest
 from datamodules.preparation import Preparation
 from datamodules.prepare_corpus import prepare_corpus
 from datamodules.ray_workers import RayWorkers
@@ -14,11 +16,15 @@ from experiments.settings import read_shard
 from media.errors import InputError
 
 WORKERS: dict[str, Callable[[int], Workers]] = {"local": LocalWorkers, "ray": RayWorkers}
+PREPARED = "prepared"  # the layout of a root that is a prepared corpus itself
+ROOT_LAYOUTS = (*LAYOUTS, PREPARED)
 
 
 def prepared_folder(settings: dict[str, Any]) -> Path:
     """Where the prepared corpus lies: `data.prepared`, or beside its root."""
     data = settings["data"]
+    if data["layout"] == PREPARED:
+        return Path(data["root"]).expanduser()
     if data["prepared"]:
         return Path(data["prepared"]).expanduser()
     root = Path(data["root"]).expanduser().resolve()
@@ -38,6 +44,9 @@ def prepare(settings: dict[str, Any]) -> Path:
         InputError: If the corpus, its folder or a setting cannot be used, or too many clips failed.
     """
     data, face, launch = settings["data"], settings["face"], settings["launch"]
+    if data["layout"] == PREPARED:
+        read_manifest(prepared_folder(settings))
+        return prepared_folder(settings)
     return prepare_corpus(
         data["root"],
         prepared_folder(settings),

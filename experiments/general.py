@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 
 from datamodules.lrw import LRWDataModule
 from datamodules.manifest import MANIFEST, read_manifest
+from datamodules.sound_augmentation import SoundAugmentation
 from experiments import provenance, tracking
 from experiments.corpus import prepare, prepared_folder
 from experiments.fit import fit_stage, is_finished, make_audio2pose, make_memory_gan
@@ -57,6 +58,8 @@ def fit_general(settings: dict[str, Any], folder: Path, stage: str, wandb_run: A
         return
     pl.seed_everything(settings["seed"], workers=True, verbose=False)
     speech = {name: fit[name] for name in ("window", "centre_clips") if name in fit}  # of audio2pose alone
+    if fit.get("augmentation", {}).get("probability"):
+        speech["augmentation"] = SoundAugmentation(**fit["augmentation"])
     data = LRWDataModule(
         prepared_folder(settings),
         stage,  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from typing import Any
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "data.kind": ("personal", "photo", "corpus"),
-    "data.layout": ("lrw", "folder"),
+    "data.layout": ("lrw", "folder", "prepared"),
     "face.model": ("facemesh", "bfm"),
     "face.reconstruction": ("closed_form", "deep3d"),
     "face.rasterizer": ("numba", "pytorch3d"),
@@ -87,6 +87,7 @@ LIMITS: dict[str, Limit] = {
     "*_weight": _at_least(0),
     "*weight_decay": _at_least(0),
     "*gradient_clip": _at_least(0),
+    "fit.audio2pose.augmentation.probability": _between(0, 1),
     "*noise": _at_least(0),
     "*mfcc_shift": _at_least(0),
     "*margin": _at_least(0),

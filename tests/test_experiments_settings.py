@@ -315,7 +315,7 @@ def test_settings_of_a_module_are_its_keywords(group, module, name, from_data):
 @pytest.mark.parametrize(
     ("key", "module", "name"),
     [
-        ("data.layout", "datamodules.layouts", "LAYOUTS"),
+        ("data.layout", "experiments.corpus", "ROOT_LAYOUTS"),
         ("launch.workers", "experiments.corpus", "WORKERS"),
         ("face.model", "face.models.registry", "FACE_MODELS"),
         ("face.reconstruction", "face.reconstructors.registry", "RECONSTRUCTIONS"),
