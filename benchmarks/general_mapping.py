@@ -1,0 +1,130 @@
+"""Does a general first stage help a real person? Scratch against fine-tuned, on the held-out part of each video.
+
+    python benchmarks/general_mapping.py --video VIDEO [--video VIDEO ...] --general NAME=RUN [--general NAME=RUN ...]
+
+Every video is learned from as `experiment=personal` does, by its first stage alone: from scratch, and from each general
+run (`experiment=audio2pose_general`). The mouth and the head pose that the held-out sound gives are compared with the
+tracked ones, without rendering: openings by correlation, 20 mouth points under the true pose by LMD, angles by HS.
+"""
+
+import argparse
+import logging
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import bootstrap
+
+from datamodules.clip import Clip
+from datamodules.prepare import prepare_video
+from evaluation.head_pose import head_pose_similarity
+from evaluation.landmark_distance import landmark_distance
+from experiments.callbacks import last_checkpoint
+from experiments.fit import fit_audio2pose
+from experiments.settings import compose
+from face.assets import cache_folder
+from face.camera import Camera, pose_vertices
+from face.coefficients import ANGLES, IDENTITY, TRANSLATION
+from face.landmarks import KEY_POINTS_68, mouth_opening
+from face.models.morphable_model import mouth_opening_map
+from face.models.registry import load_face_model
+from lightning_modules.audio2pose import Audio2PoseLSTM
+from media.audio import mfcc_windows
+
+COLUMNS = ("mouth_correlation", "unseen", "lmd_iod", "hs", "seconds")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--video", action="append", required=True, type=Path, help="of one person, with sound")
+    parser.add_argument("--general", action="append", default=[], help="NAME=RUN, a general run of stage 1")
+    parser.add_argument("--seeds", type=int, default=3, help="default 3")
+    parser.add_argument("settings", nargs="*", help="further settings of experiment=personal, key=value")
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    starts = {"scratch": None} | dict(text.split("=", 1) for text in options.general)
+    table: dict[str, dict[str, list[dict[str, float]]]] = {name: {} for name in starts}
+    for video in options.video:
+        clip = prepare_video(video, cache_folder() / "clips")
+        print(f"{video.stem}: {len(clip)} frames, sound moved by {clip.audio_offset} frames", flush=True)
+        for name, run in starts.items():
+            rows = [_judge(clip, video, run, seed, options.settings) for seed in range(options.seeds)]
+            table[name][video.stem] = rows
+            print(f"  {name:16s} {_line(rows)}", flush=True)
+    print(_markdown(table))
+
+
+def _judge(clip: Clip, video: Path, run: str | None, seed: int, extra: list[str]) -> dict[str, float]:
+    """Fit one seed and measure it; `unseen` is the general run before it has seen the person."""
+    parent = [f"init_from_audio2pose={run or 'null'}"]
+    settings = compose(
+        ["experiment=personal", f"data.video={video}", "wandb.mode=disabled", f"seed={seed}", *parent, *extra]
+    )
+    with tempfile.TemporaryDirectory() as place:
+        start = time.perf_counter()
+        fit_audio2pose(settings, Path(place), clip)
+        seconds = time.perf_counter() - start
+        module = Audio2PoseLSTM.load_from_checkpoint(str(last_checkpoint(Path(place), "audio2pose")))
+    measured = measure(module, clip) | {"seconds": seconds, "unseen": float("nan")}
+    if run:
+        # the person's own scales, the general run's weights
+        weights = torch.load(str(last_checkpoint(Path(run), "audio2pose")), weights_only=True)["state_dict"]
+        own = {name: value for name, value in module.state_dict().items() if name in module.person_buffers}
+        module.load_state_dict(weights | own)
+        measured["unseen"] = measure(module, clip)["mouth_correlation"]
+    return measured
+
+
+def measure(module: Audio2PoseLSTM, clip: Clip) -> dict[str, float]:
+    """What a first stage makes of the held-out sound, against the tracked face."""
+    part, model = clip.heldout, load_face_model()
+    windows = torch.from_numpy(mfcc_windows(clip.sound(part), part.stop - part.start))
+    with torch.no_grad():
+        expression, pose, _ = module.eval()(windows[None])
+    chi, tracked = torch.from_numpy(clip.coefficients[part]), clip.landmarks[part]
+    opening = expression[0].numpy() @ mouth_opening_map(model)
+    shape = model.shape(chi[:, IDENTITY], expression[0])[:, model.key_point_vertices]
+    points = Camera(clip.crop.size).project(pose_vertices(shape, chi[:, ANGLES], chi[:, TRANSLATION]))[..., :2]
+    true = torch.from_numpy(clip.crop.to_crop(tracked)[:, list(KEY_POINTS_68), :2].astype(np.float32))
+    angles = [torch.rad2deg(values) for values in (pose[0, :, :3], chi[:, ANGLES])]
+    return {
+        "mouth_correlation": float(np.corrcoef(opening, mouth_opening(tracked))[0, 1]),
+        "lmd_iod": float(landmark_distance(points, true).mean()),
+        "hs": float(head_pose_similarity(*angles)["hs"]),
+    }
+
+
+def _line(rows: list[dict[str, float]]) -> str:
+    return "  ".join(f"{column} {np.mean([row[column] for row in rows]):.3f}" for column in COLUMNS)
+
+
+def _markdown(table: dict[str, dict[str, list[dict[str, float]]]]) -> str:
+    """One line per start: each video's correlation, then means over videos and seeds with 95 % bootstrap intervals."""
+    videos = list(next(iter(table.values())))
+    lines = [
+        f"| start | {' | '.join(videos)} | {' | '.join(COLUMNS)} |",
+        "|---" * (1 + len(videos) + len(COLUMNS)) + "|",
+    ]
+    for name, results in table.items():
+        cells = [f"{np.mean([row['mouth_correlation'] for row in results[video]]):.2f}" for video in videos]
+        rows = [row for video in videos for row in results[video]]
+        lines.append(f"| {name} | {' | '.join(cells)} | {' | '.join(_interval(rows, column) for column in COLUMNS)} |")
+    return "\n".join(lines)
+
+
+def _interval(rows: list[dict[str, Any]], column: str) -> str:
+    values = np.array([row[column] for row in rows])
+    if np.isnan(values).any():
+        return ""
+    bounds = bootstrap((values,), np.mean, rng=0).confidence_interval
+    return f"{values.mean():.3g} [{bounds.low:.3g}, {bounds.high:.3g}]"
+
+
+if __name__ == "__main__":
+    main()
