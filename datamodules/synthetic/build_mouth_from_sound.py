@@ -94,7 +94,7 @@ def train(spoken: list[tuple[Tensor, Tensor]], steps: int, seed: int) -> tuple[M
         spectra, openings = _batch(spoken, rng)
         correlation = _correlation(network(normalised_log(_heard_elsewhere(spectra))), openings).mean()
         optimizer.zero_grad()
-        (1 - correlation).backward()  # type: ignore[no-untyped-call]
+        (1 - correlation).backward()
         optimizer.step()
         schedule.step()
         recent.append(correlation.item())
