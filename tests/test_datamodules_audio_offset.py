@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from datamodules.audio_offset import LARGEST, SHORTEST, OffsetEstimate, estimate_offset, offset_curve
-from datamodules.synthetic.film import perform
+from datamodules.synthetic.performance import perform
 from datamodules.synthetic.person import draw_person
 from face.coefficients import EXPRESSION
 from face.models.morphable_model import expression_scale, mouth_opening_map

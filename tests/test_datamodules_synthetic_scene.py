@@ -192,3 +192,18 @@ def test_shading_leaves_the_backdrop_and_is_repeatable(scene: Scene, person: Per
     empty = (fragments.triangle[0].numpy() < 0).reshape(SIZE, 2, SIZE, 2).all((1, 3))
     assert 0.2 < empty.mean() < 0.8
     np.testing.assert_allclose(one[empty] / 255, backdrop[empty], atol=0.6 / 255)
+
+
+def test_small_textures_show_the_same_person(scene: Scene, person: Person, model: MorphableModel) -> None:
+    def picture(of: Scene) -> np.ndarray:
+        posed, attributes = of.pose(_moment(np.zeros(64)))
+        projected = torch.from_numpy(Camera(2 * SIZE).project(posed).astype(np.float32))[None]
+        fragments = NumbaRasterizer()(projected, torch.from_numpy(of.triangles), 2 * SIZE)
+        backdrop = np.zeros((SIZE, SIZE, 3), np.float32)
+        return shade(fragments, of.triangles, of.surfaces, attributes, of.atlas, person.light, backdrop).astype(float)
+
+    fine, coarse, other = (picture(s) for s in (scene, Scene(person, model, 0.25), Scene(draw_person(2), model, 0.25)))
+    shown = fine.any(-1)
+    assert np.abs(fine - coarse)[shown].mean() < 6
+    assert np.abs(fine - coarse)[shown].mean() < 0.3 * np.abs(fine - other)[shown].mean()
+    assert scene.atlas.pixels.nbytes > 4 * Scene(person, model, 0.25).atlas.pixels.nbytes

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datamodules.synthetic.sentences import sentences
-from datamodules.synthetic.speech import SAMPLE_RATE, Phoneme, Speech, Voice, fit_length, speak
+from datamodules.synthetic.speech import SAMPLE_RATE, Phoneme, Speech, Voice, fit_length, speak, speak_all
 from media.errors import InputError
 
 
@@ -97,3 +97,29 @@ def test_sentences_are_seeded_and_varied() -> None:
     assert len(set(first)) == 40
     assert not any("{" in sentence or "  " in sentence for sentence in first)
     assert all(sentence[0].isupper() and sentence[-1] in ".?!" for sentence in first)
+
+
+def test_words_are_found_in_the_text_and_in_time() -> None:
+    text = ["Seven people always thought, perhaps.", "Nobody knows."]
+    first, second = speak_all([(text, Voice()), (["Hello there."], Voice("en-gb-x-rp+f2"))])
+    joined = " ".join(text)
+    assert [word.offset for word in first.words] == [k for k in range(len(joined)) if k == 0 or joined[k - 1] == " "]
+    assert second.text == "Hello there."
+    assert len(second.words) == 2
+    for word, after in zip(first.words, first.words[1:], strict=False):
+        assert word.start < word.end <= after.start
+    thought, perhaps = first.words[3:5]
+    assert perhaps.start - thought.end > 0.05  # the comma
+    np.testing.assert_array_equal(first.samples, speak(text).samples)
+
+
+def test_a_part_of_speech_keeps_its_times() -> None:
+    speech = fit_length(speak(["Seven people always thought so."]), 2.0)
+    part = speech.part(0.6, 0.8)
+    np.testing.assert_array_equal(part.samples, speech.samples[9_600:22_400])
+    assert part.phonemes[0].start == 0
+    assert part.phonemes[-1].end == pytest.approx(0.8)
+    middle = [p for p in speech.phonemes if p.start > 0.6 and p.end < 1.4]
+    moved = {(p.name, round(p.start, 6)) for p in part.phonemes}
+    assert {(p.name, round(p.start - 0.6, 6)) for p in middle} <= moved
+    assert {word.offset for word in part.words} < {word.offset for word in speech.words}

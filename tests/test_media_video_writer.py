@@ -63,6 +63,12 @@ def test_every_frame_comes_back_in_order(tmp_path, frames, ending):
     assert info.codec == "h264"
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_encoder_takes_the_threads_it_is_given(tmp_path, threads):
+    path = write(tmp_path / "v.mp4", natural(3, 256, 256), threads=threads)
+    assert b" threads=%d " % threads in path.read_bytes()  # x264 writes its settings into the first frame
+
+
 def test_pictures_stay_what_they_are(tmp_path):
     frames = natural()
     read = read_frames(write(tmp_path / "v.mp4", frames))
