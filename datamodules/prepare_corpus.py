@@ -84,6 +84,7 @@ def prepare_corpus(
             too many clips failed.
     """
     preparation, prepared = preparation or Preparation(), Path(prepared).expanduser()
+    _require_apart(Path(root).expanduser(), prepared, layout)
     part = Shard(*shard, prepared)
     sources = part.of(read_layout(layout, root))
     if not part.is_done(sources):
@@ -170,6 +171,14 @@ def _is_of_place(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def _require_apart(root: Path, prepared: Path, layout: str) -> None:
+    """Refuse a place whose crops would be taken for clips of the corpus the next time."""
+    if layout == "folder" and prepared.resolve().is_relative_to(root.resolve()):
+        raise InputError(
+            f"data.prepared: {prepared} lies in data.root, whose videos are all taken; choose one beside it"
+        )
 
 
 def _load_once(preparation: Preparation) -> None:

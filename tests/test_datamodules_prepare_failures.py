@@ -105,6 +105,11 @@ def test_an_unwritable_folder_is_named(root, tmp_path):
         prepare_corpus(root, tmp_path / "file/prepared")
 
 
+def test_crops_never_become_clips(root):
+    with pytest.raises(InputError, match=r"data\.prepared: .*/made lies in data\.root"):
+        prepare_corpus(root, root / "made", layout="folder")
+
+
 def test_differently_prepared_clips_are_not_mixed(root, tmp_path):
     prepare_corpus(root, tmp_path, largest_failed_share=1)
     with pytest.raises(InputError, match=r"other settings \(audio_offset\).*data\.prepared"):
