@@ -9,7 +9,8 @@ import torch
 from experiments import provenance
 from experiments.callbacks import last_checkpoint
 from experiments.person import require_same_face
-from experiments.settings import file_sha256, flatten, load_settings
+from experiments.settings import GENERAL, GENERAL_WEIGHTS, file_sha256, flatten, load_settings
+from experiments.shipped import load_shipped
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN
 from media.errors import InputError
@@ -22,7 +23,8 @@ def parent_of(settings: dict[str, Any], stage: str) -> Path | None:
     """The run that a stage starts from; None for a stage that starts from scratch.
 
     `init_from_<stage>` names the parent of one stage. `init_from` names that of every stage it has trained: of both if
-    it is a run on a person, of one if it is general.
+    it is a run on a person, of one if it is general. The word `general`, for stage 1 alone, is no run but the weights
+    that come with the project; any run that is named as well goes before them.
 
     Args:
         settings: Of the run.
@@ -32,6 +34,8 @@ def parent_of(settings: dict[str, Any], stage: str) -> Path | None:
         InputError: If `init_from` has trained nothing, or `init_from_<stage>` not that stage.
     """
     own, both = settings[f"init_from_{stage}"], settings["init_from"]
+    if own == GENERAL:
+        own = None
     parent = Path(own or both).expanduser() if own or both else None
     if parent is None or last_checkpoint(parent, stage) is not None:
         return parent
@@ -49,6 +53,10 @@ def start_from_parent(module: Audio2PoseLSTM | MemoryGAN, settings: dict[str, An
     """
     parent = parent_of(settings, stage)
     if parent is None:
+        if settings[f"init_from_{stage}"] == GENERAL and isinstance(module, Audio2PoseLSTM):
+            load_shipped(module, settings)
+            facts = {"run": GENERAL, "weights_sha256": file_sha256(GENERAL_WEIGHTS)}
+            provenance.record(folder, parents=provenance.read(folder).get("parents", {}) | {stage: facts})
         return
     require_same_face(parent, settings)
     _require_same_networks(parent, settings, stage)

@@ -21,7 +21,7 @@ from experiments.generate import readable_speech, speak, speech_output
 from experiments.launch import is_first_process
 from experiments.person import EMBEDDED_SEED, FACE_VERSION, require_same_face
 from experiments.report import write_report
-from experiments.settings import EMBEDDED, load_settings
+from experiments.settings import EMBEDDED, GENERAL, load_settings
 from face.crop import Crop
 from face.models.morphable_model import MorphableModel
 from face.models.registry import load_face_model, model_version
@@ -135,7 +135,10 @@ def embedded_performance(model: MorphableModel, seconds: float) -> Clip:
 
 
 def _parent(settings: dict[str, Any]) -> str | None:
-    parent: str | None = settings["init_from_audio2pose"] or settings["init_from"]
+    own, both = settings["init_from_audio2pose"], settings["init_from"]
+    parent: str | None = (
+        both if own in (None, GENERAL) else own
+    )  # the general weights are fine-tuned here, not used as they are
     return parent
 
 

@@ -48,6 +48,8 @@ FILES = (
     "face.identity_onnx",
     "memory_gan.spatial_weights",
 )
+GENERAL = "general"  # as a parent of stage 1: the weights that come with the project
+GENERAL_WEIGHTS = Path(__file__).parents[1] / "lightning_modules" / "weights" / "audio2pose.npz"
 PARENTS = ("init_from", "init_from_audio2pose", "init_from_memory_gan")  # run folders
 SOURCES = {"face.model_file": BASEL, "face.reconstruction_file": R_NET}  # of files that cannot come with the project
 INPUT_FILES = (*FILES, "generate.audio")
@@ -113,7 +115,9 @@ def run_id(settings: dict[str, Any]) -> str:
         if entering.get(key) and entering[key] != EMBEDDED:
             entering[key] = f"sha256:{file_sha256(existing_file(key, entering[key]))}"
     for key in PARENTS:
-        if entering.get(key):
+        if entering.get(key) == GENERAL:
+            entering[key] = f"sha256:{file_sha256(GENERAL_WEIGHTS)}"
+        elif entering.get(key):
             entering[key] = Path(entering[key]).resolve().name
     return hashlib.sha256(json.dumps(entering, sort_keys=True).encode()).hexdigest()[:10]
 
