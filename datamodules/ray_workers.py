@@ -48,7 +48,7 @@ class RayWorkers:
                 self._ray.init(address=address, log_to_driver=False)
             else:
                 self._ray.init(num_cpus=processes or usable_cores(), include_dashboard=False, log_to_driver=False)
-        except (OSError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Ray raises bare ones, too, as of a machine too busy to start it
             reason = str(error).strip().partition("\n")[0]
             raise InputError(
                 f"launch=ray: no Ray cluster at {address or 'this machine'} ({reason}); check RAY_ADDRESS and, where "

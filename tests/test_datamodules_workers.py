@@ -63,7 +63,8 @@ def stopped_and_continued(command: list[str], prepared: Path, moments: list[floa
         time.sleep(moment)
         process.kill()
         process.communicate()
-        assert process.returncode == -signal.SIGKILL
+        # what is left may be done before the moment has come, but never at the first time
+        assert process.returncode == -signal.SIGKILL or (process.returncode == 0 and moment != moments[0])
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
