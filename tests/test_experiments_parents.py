@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.parents import load_parent
+from experiments import provenance
+from experiments.parents import load_parent, parent_of, start_from_parent
+from experiments.settings import compose, file_sha256, flatten, nest, save_settings
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN
 from media.errors import InputError
@@ -65,3 +67,43 @@ def test_a_parent_of_another_shape_is_refused_in_one_line(tmp_path):
 def test_a_parent_without_the_stage_is_refused(tmp_path):
     with pytest.raises(InputError, match="no checkpoint of memory_gan"):
         load_parent(make_gan(0), tmp_path, "memory_gan")
+
+
+def settings_of_small_lstm(**parents):
+    small = {"audio2pose.encoder_channels": 4, "audio2pose.feature_size": 8, "audio2pose.hidden_size": 8}
+    return nest(flatten(compose([])) | small | parents)
+
+
+def test_init_from_is_the_parent_of_what_it_has_trained(tmp_path):
+    general, both = save(make_lstm(0), tmp_path / "general", "audio2pose"), tmp_path / "both"
+    save(make_gan(0), save(make_lstm(0), both, "audio2pose"), "memory_gan")
+    for stage in ("audio2pose", "memory_gan"):
+        assert parent_of(compose([]), stage) is None
+        assert parent_of(compose([f"init_from={both}"]), stage) == both
+    assert parent_of(compose([f"init_from={general}"]), "audio2pose") == general
+    assert parent_of(compose([f"init_from={general}"]), "memory_gan") is None  # from scratch
+    pair = compose([f"init_from_audio2pose={general}", f"init_from={both}"])
+    assert (parent_of(pair, "audio2pose"), parent_of(pair, "memory_gan")) == (general, both)
+    with pytest.raises(InputError, match=r"init_from=.*any stage"):
+        parent_of(compose([f"init_from={tmp_path}"]), "audio2pose")
+    with pytest.raises(InputError, match=r"init_from_memory_gan=.*no checkpoint of memory_gan"):
+        parent_of(compose([f"init_from_memory_gan={general}"]), "memory_gan")
+
+
+def test_the_parent_is_recorded_with_its_checkpoint(tmp_path):
+    parent, folder = save(make_lstm(0), tmp_path / "0123456789", "audio2pose"), tmp_path / "child"
+    save_settings(settings_of_small_lstm(), parent)
+    folder.mkdir()
+    child = make_lstm(1)
+    start_from_parent(child, settings_of_small_lstm(init_from=str(parent)), folder, "audio2pose")
+    assert torch.equal(child.network.head.weight, make_lstm(0).network.head.weight)
+    checkpoint = parent / "checkpoints/audio2pose/last.ckpt"
+    expected = {"audio2pose": {"run": "0123456789", "checkpoint_sha256": file_sha256(checkpoint)}}
+    assert provenance.read(folder)["parents"] == expected
+
+
+def test_other_networks_are_refused_by_the_names_of_settings(tmp_path):
+    parent = save(make_lstm(0, hidden_size=16), tmp_path, "audio2pose")
+    save_settings(settings_of_small_lstm(**{"audio2pose.hidden_size": 16}), parent)
+    with pytest.raises(InputError, match=r"add audio2pose\.hidden_size=16$"):
+        start_from_parent(make_lstm(1), settings_of_small_lstm(init_from=str(parent)), tmp_path, "audio2pose")
