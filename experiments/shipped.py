@@ -63,11 +63,12 @@ def ship(run: Path, output: Path = GENERAL_WEIGHTS) -> Path:
         raise InputError(
             f"{run}: has no checkpoint of audio2pose; give a finished run of experiment=audio2pose_general"
         )
-    module = Audio2PoseLSTM.load_from_checkpoint(str(path), map_location="cpu")
-    network = module.network if module.average is None else module.average
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    kept = "average." if any(name.startswith("average.") for name in state) else "network."  # what is used at test
+    weights = {name.removeprefix(kept): value for name, value in state.items() if name.startswith(kept)}
     chosen = flatten(load_settings(run))
     facts = {key: chosen[f"audio2pose.{key}"] for key in _SHAPES}
-    arrays: dict[str, Any] = {name: value.numpy().astype(np.float16) for name, value in network.state_dict().items()}
+    arrays: dict[str, Any] = {name: value.numpy().astype(np.float16) for name, value in weights.items()}
     with whole_file(output) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays | {_SETTINGS: np.array(json.dumps(facts))})
     return output

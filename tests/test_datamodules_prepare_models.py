@@ -9,7 +9,8 @@ import torch
 from datamodules import prepare
 from datamodules.clip import Clip
 from datamodules.prepare import prepare_video
-from experiments.fit import motion_statistics
+from experiments.fit import make_audio2pose, motion_statistics
+from experiments.settings import compose
 from face.albedo import ALBEDOS
 from face.camera import Camera, pose_vertices
 from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, TEXTURE, TRANSLATION
@@ -58,9 +59,9 @@ def test_a_clip_of_the_basel_face_stands_on_the_tracked_key_points(clip, basel):
 
 def test_it_can_be_rendered_and_learned_from(clip, basel):
     model = load_face_model("bfm", basel)
-    statistics = motion_statistics(clip, model)
-    assert all(np.isfinite(values).all() for values in statistics.values())
-    assert np.abs(statistics["mouth_opening"]).max() > 0.01
+    module = make_audio2pose(compose([]), model, motion_statistics(clip))
+    assert all(torch.isfinite(getattr(module, name)).all() for name in module.person_buffers)
+    assert module.mouth_opening.abs().max() > 0.01
     renderer, chi = Renderer(model), torch.from_numpy(clip.coefficients[:3])
     albedo = ALBEDOS["low_frequency"](np.empty(0), chi, renderer)
     image = renderer.render(chi, albedo)

@@ -123,7 +123,7 @@ def small_gan():
     true = torch.randint(0, 256, (12, 3, 32, 32), generator=generator, dtype=torch.uint8)
     identity = nn.functional.normalize(torch.randn(12, 512, generator=generator), dim=1)
     frames = RenderedFrames(true // 2, true, torch.full_like(true[:, :1], 255), identity)
-    return MemoryGAN(similarity_threshold=0.8, **chosen["memory_gan"]), RenderedWindows(frames)
+    return MemoryGAN(**chosen["memory_gan"] | {"similarity_threshold": 0.8}), RenderedWindows(frames)
 
 
 def small_lstm():
