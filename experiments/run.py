@@ -48,7 +48,7 @@ Fits both networks to one person, generates the held-out part from its sound, sc
   ... seed=0,1,2                         a grid: one run after the other, finished ones skipped
   ... generate.audio=SPEECH              one more video, of this speech
   ... init_from=RUN_FOLDER               start from the weights of a finished run
-  experiment=audio2pose_general data.root=CORPUS [trainer=ddp]   many people; or memory_gan_general, or prepare_lrw
+  experiment=audio2pose_general data.root=CORPUS   many people; or memory_gan_general, prepare_lrw
   experiment=photo data.image=PHOTO generate.audio=SPEECH     a photo instead of a video
 
 The same command continues a stopped run. Results: runs/<run id>/report.html, scores.csv, videos/
