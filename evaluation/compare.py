@@ -28,8 +28,8 @@ from evaluation.motion_spectra import motion_spectra_distance
 from evaluation.origin import code_commit, run_of
 from evaluation.psnr import decibels, squared_error
 from evaluation.psnr_atvg import psnr_atvg
+from evaluation.score_rows import Row
 from evaluation.ssim import ssim, ssim_map
-from evaluation.tables import Row
 from media.ahead import ahead
 from media.errors import InputError
 from media.video import FPS, sha256

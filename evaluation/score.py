@@ -31,7 +31,7 @@ from evaluation.head_pose import BIN_WIDTH, NORMALISERS, head_pose_ceiling, head
 from evaluation.matching import matched_videos
 from evaluation.origin import code_commit, run_of
 from evaluation.processes import gathered, joined_processes, own_share
-from evaluation.tables import Row, format_table, mean_row, write_csv
+from evaluation.score_rows import Row, format_table, mean_row, write_csv
 from media.errors import InputError
 from media.video import sha256
 

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from evaluation.columns import COLUMNS
-from evaluation.tables import aligned
+from evaluation.score_rows import aligned
 
 REPORT = "report.html"
 

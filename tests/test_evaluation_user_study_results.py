@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evaluation.user_study import intervals, published
+from evaluation import intervals
+from evaluation.intervals import correlation, mean_score, share
+from evaluation.user_study import published
 from evaluation.user_study.__main__ import main
 from evaluation.user_study.head_pose_scores import read_head_pose_scores
-from evaluation.user_study.intervals import correlation, mean_score, share
 from evaluation.user_study.results import head_pose_pairs, head_pose_table, table1, video_length_table, write_results
 from evaluation.user_study.study import Study, StudyVideo, Trial
 from evaluation.user_study.votes import Vote, Votes

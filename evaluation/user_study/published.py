@@ -1,25 +1,21 @@
 """What the paper found in its own three studies: with other videos and other people, so beside ours, never mixed."""
 
-SOURCE = "published, not re-run"
+from evaluation.published import SOURCE, published, published_facts
 
-# paper, Table 1: percent of the answers of 20 people to 30 groups; the four sum to 100, so the original was no choice
-TABLE_1 = {
-    "DAVS": {"image_quality": 2.17, "lip_sync": 2.33, "natural": 2.67},
-    "You said that": {"image_quality": 3.50, "lip_sync": 20.50, "natural": 4.17},
-    "ATVG": {"image_quality": 5.67, "lip_sync": 32.33, "natural": 9.50},
-    "Ours-P": {"image_quality": 88.67, "lip_sync": 44.83, "natural": 83.67},
-}
-TABLE_1_ANSWERS = 600
+__all__ = ["SOURCE"]
 
-# paper, 4.4: 20 people, 15 pairs
-HEAD_POSE_METHOD = "Ours-P"
-HEAD_POSE_COUNTS = (25, 47, 35, 110, 83)  # of the answers 1 ... 5
-HEAD_POSE_MEAN = 3.60
-HEAD_POSE_SIMILAR = 64.3  # percent of answers 4 and 5
-HEAD_POSE_DISSIMILAR = 24.0  # percent of answers 1 and 2
-HEAD_POSE_HS = 0.859
-HEAD_POSE_CORRELATION = 0.65
+TABLE_1 = published("table1").rows  # percent of the answers
+TABLE_1_ANSWERS = published_facts()["table1"]["answers"]
 
-# paper, appendix A: percent of 11 people who chose the model trained with so many frames; several answers allowed
-VIDEO_LENGTH = {50: 0.0, 100: 0.0, 200: 0.0, 300: 36.4, 500: 36.4, 800: 63.6}
-VIDEO_LENGTH_ANSWERS = 11
+_HEAD_POSE = published_facts()["head_pose_study"]
+HEAD_POSE_METHOD = _HEAD_POSE["method"]
+HEAD_POSE_COUNTS = tuple(_HEAD_POSE["counts"])  # of the answers 1 ... 5
+HEAD_POSE_MEAN = _HEAD_POSE["mean"]
+HEAD_POSE_SIMILAR = _HEAD_POSE["similar"]  # percent of answers 4 and 5
+HEAD_POSE_DISSIMILAR = _HEAD_POSE["dissimilar"]  # percent of answers 1 and 2
+HEAD_POSE_HS = _HEAD_POSE["hs"]
+HEAD_POSE_CORRELATION = _HEAD_POSE["correlation"]
+
+# percent of the people who chose the model trained with so many frames; several answers allowed
+VIDEO_LENGTH = {int(name.split()[0]): values["best"] for name, values in published("video_length").rows.items()}
+VIDEO_LENGTH_ANSWERS = published_facts()["video_length"]["answers"]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from evaluation.intervals import Estimate, correlation, mean_score, share
 from evaluation.user_study import published
 from evaluation.user_study.head_pose_scores import HeadPoseScores, read_head_pose_scores
-from evaluation.user_study.intervals import Estimate, correlation, mean_score, share
 from evaluation.user_study.markdown import markdown_report
 from evaluation.user_study.questions import COMPARISON, HEAD_POSE, PARTS, SIMILARITY, VIDEO_LENGTH
 from evaluation.user_study.study import FOREIGN, HELD_OUT, ORIGINAL, VOTES, Study

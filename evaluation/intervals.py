@@ -9,6 +9,7 @@ from scipy import stats
 
 LEVEL = 0.95
 _RESAMPLES = 9999  # scipy's default; the ends of an interval then move in the third digit
+_BATCH_VALUES = 10_000_000  # resampled values in memory at a time: 80 MB
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,34 @@ def mean_score(scores: Mapping[str, Sequence[float]]) -> Estimate:
         rng=np.random.default_rng(0),  # the same answers give the same table
     ).confidence_interval
     return Estimate(mean, float(interval.low), float(interval.high), n)
+
+
+def mean(values: Sequence[float]) -> Estimate:
+    """The mean of observations that do not depend on each other, with a bootstrap interval.
+
+    The interval is of percentiles, which with few observations is too narrow [of normal ones it holds the truth in
+    75 % of cases for 3, 88 % for 8, 94 % for 20]; `n` says how many there were.
+
+    Args:
+        values: One per person, seed or clip; those that are nan could not be measured and are left out.
+
+    Returns:
+        The mean; no interval for fewer than two.
+    """
+    there = np.array([value for value in values if value == value], float)
+    if len(there) < 2:
+        return Estimate(float(there[0]) if len(there) else np.nan, np.nan, np.nan, len(there))
+    interval = stats.bootstrap(
+        (there,),
+        np.mean,
+        vectorized=True,
+        n_resamples=_RESAMPLES,
+        batch=max(1, _BATCH_VALUES // len(there)),
+        confidence_level=LEVEL,
+        method="percentile",
+        rng=np.random.default_rng(0),  # the same runs give the same table
+    ).confidence_interval
+    return Estimate(float(there.mean()), float(interval.low), float(interval.high), len(there))
 
 
 def correlation(x: Sequence[float], y: Sequence[float]) -> Estimate:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.tables import Row, format_table, mean_row, write_csv
+from evaluation.score_rows import Row, format_table, mean_row, write_csv
 from media.errors import InputError
 
 
