@@ -10,12 +10,15 @@ from datamodules.preparation import Preparation
 from datamodules.prepare_corpus import prepare_corpus
 from datamodules.ray_workers import RayWorkers
 from datamodules.shard import Shard
+from datamodules.synthetic.lrw_corpus import CorpusSize, make_lrw_corpus
 from datamodules.workers import LocalWorkers, Workers
 from experiments.limits import read_offset
-from experiments.settings import read_shard
+from experiments.settings import EMBEDDED, read_shard
+from face.assets import cache_folder
 from media.errors import InputError
 
 WORKERS: dict[str, Callable[[int], Workers]] = {"local": LocalWorkers, "ray": RayWorkers}
+EMBEDDED_CORPUS = CorpusSize(words=10, clips=20, people=20)  # ours: data.root=embedded shows the path, learns little
 PREPARED = "prepared"  # the layout of a root that is a prepared corpus itself
 ROOT_LAYOUTS = (*LAYOUTS, PREPARED)
 
@@ -27,8 +30,16 @@ def prepared_folder(settings: dict[str, Any]) -> Path:
         return Path(data["root"]).expanduser()
     if data["prepared"]:
         return Path(data["prepared"]).expanduser()
-    root = Path(data["root"]).expanduser().resolve()
+    root = corpus_root(settings).resolve()
     return root.with_name(f"{root.name}-prepared")
+
+
+def corpus_root(settings: dict[str, Any]) -> Path:
+    """Where the clips of a corpus lie: `data.root`, or in the user's cache folder if that is `embedded`."""
+    root, size = settings["data"]["root"], EMBEDDED_CORPUS
+    if root == EMBEDDED:
+        return cache_folder() / "embedded" / f"lrw-{size.words}-{size.clips}-{size.people}-{size.seed}"
+    return Path(root).expanduser()
 
 
 def prepare(settings: dict[str, Any]) -> Path:
@@ -47,8 +58,10 @@ def prepare(settings: dict[str, Any]) -> Path:
     if data["layout"] == PREPARED:
         read_manifest(prepared_folder(settings))
         return prepared_folder(settings)
+    if data["root"] == EMBEDDED:
+        make_lrw_corpus(corpus_root(settings), EMBEDDED_CORPUS, launch["processes"] or None, progress=True)
     return prepare_corpus(
-        data["root"],
+        corpus_root(settings),
         prepared_folder(settings),
         layout=data["layout"],
         shard=read_shard(settings["shard"]),

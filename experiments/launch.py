@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -49,12 +49,19 @@ def run_folder(settings: dict[str, Any]) -> Path:
     return Path(settings["runs"]).expanduser() / run_id(settings)
 
 
-def run_grid(argument_lists: Sequence[Sequence[str]], settings: Sequence[dict[str, Any]]) -> int:
+def run_grid(
+    argument_lists: Sequence[Sequence[str]],
+    settings: Sequence[dict[str, Any]],
+    left_out: Sequence[str] = (),
+    record: Callable[[Sequence[GridRun], Sequence[str]], object] | None = None,
+) -> int:
     """Run every cell of a grid and print a summary.
 
     Args:
         argument_lists: Command line arguments of each run.
         settings: What each composes to.
+        left_out: Why a run is not started, for each; empty for those that are.
+        record: Called with runs and states at the start and at the end.
 
     Returns:
         Exit status: 0 if all runs are finished, else 1.
@@ -62,8 +69,14 @@ def run_grid(argument_lists: Sequence[Sequence[str]], settings: Sequence[dict[st
     pairs = zip(argument_lists, settings, strict=True)
     runs = [GridRun(arguments, chosen, run_id(chosen), run_folder(chosen)) for arguments, chosen in pairs]
     states = ["finished before" if _is_finished(run) else "" for run in runs]
+    finished = sum(map(bool, states))
+    states = [state or why for state, why in zip(states, left_out or [""] * len(runs), strict=True)]
     waiting = [index for index, state in enumerate(states) if not state]
-    print(f"grid of {len(runs)} runs, {len(runs) - len(waiting)} of them finished before", flush=True)
+    said = f"grid of {len(runs)} runs, {finished} of them finished before"
+    impossible = len(runs) - len(waiting) - finished
+    print(said + (f", {impossible} left out" if impossible else ""), flush=True)
+    if record:
+        record(runs, [state or "not started" for state in states])
     running: dict[int, subprocess.Popen[bytes]] = {}
     parallel = settings[0]["launch"]["parallel"]
     try:
@@ -82,7 +95,10 @@ def run_grid(argument_lists: Sequence[Sequence[str]], settings: Sequence[dict[st
             process.terminate()
             process.wait()
             states[index] = "stopped"
-        print("\n" + grid_table(runs, [state or "not started" for state in states]), flush=True)
+        states = [state or "not started" for state in states]
+        if record:
+            record(runs, states)
+        print("\n" + grid_table(runs, states), flush=True)
     return int(any(state.startswith("failed") for state in states))
 
 

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "data.kind": ("personal", "photo", "corpus"),
+    "data.kind": ("personal", "photo", "corpus", "test_clips"),
     "data.layout": ("lrw", "folder", "prepared"),
+    "data.split": ("train", "val", "test"),
+    "data.heldout_from": ("training", "end"),
     "face.model": ("facemesh", "bfm"),
     "face.reconstruction": ("closed_form", "deep3d"),
     "face.rasterizer": ("numba", "pytorch3d"),
@@ -24,6 +26,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "trainer.precision": ("auto", "32-true", "bf16-mixed"),
     "background.keyframe_axis": ("pitch", "yaw", "roll", "all"),
     "background.amplitude": ("training", "predicted"),
+    "background.head_pose": ("predicted", "fixed"),
     "launch.workers": ("local", "ray"),
     "wandb.mode": ("auto", "online", "offline", "disabled"),
 }
@@ -59,8 +62,11 @@ _SHARE: Limit = (lambda value: 0 <= value < 1), "at least 0 and below 1"
 # Patterns of fnmatch on the whole key; every one that matches is checked.
 LIMITS: dict[str, Limit] = {
     "seed": _between(0, 2**32 - 1),  # what numpy's generator accepts
-    "data.train_seconds": _at_least(3),  # ours: the last 2 s validate, and one window has to fit before them
+    "data.train_seconds": _at_least(2),  # paper, appendix A: the shortest video, 50 frames
     "data.heldout_seconds": _at_least(1),
+    "data.clips": _at_least(0),
+    "data.frame": _at_least(0),
+    "data.embedded_person": _between(0, 2**32 - 1),
     "data.performed_seconds": _at_least(10),  # ours: a few sentences to learn from, the last 2 s validate
     "data.audio_offset": (lambda value: value == "auto" or _is_offset(value), "auto, or a whole number from -25 to 25"),
     "fit.*.epochs": _at_least(1),

@@ -40,7 +40,8 @@ def prepare(settings: dict[str, Any], folder: Path) -> Clip:
     require_same_face(folder, settings)
     data, face = settings["data"], settings["face"]
     cache = Path(data["cache"]) if data["cache"] else cache_folder()
-    video = embedded_video(cache, data["embedded_seconds"]) if data["video"] == EMBEDDED else Path(data["video"])
+    film = (cache, data["embedded_seconds"], data["embedded_person"])
+    video = embedded_video(*film) if data["video"] == EMBEDDED else Path(data["video"])
     clip = prepare_video(
         video,
         cache / "clips",
@@ -95,12 +96,12 @@ def require_same_face(folder: Path, settings: dict[str, Any]) -> None:
         )
 
 
-def embedded_video(cache: Path, seconds: float) -> Path:
-    """The film of the embedded person, made once; the same for every seed of training."""
-    path = cache / "embedded" / f"person-{seconds:g}s-{model_version()[:8]}.mp4"
+def embedded_video(cache: Path, seconds: float, person: int = EMBEDDED_SEED) -> Path:
+    """The film of an embedded person, made once; the same for every seed of training."""
+    path = cache / "embedded" / f"person{person}-{seconds:g}s-{model_version()[:8]}.mp4"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        make_person_film(path, seconds, EMBEDDED_SEED, progress=True)
+        make_person_film(path, seconds, person, progress=True)
     return path
 
 
@@ -151,6 +152,8 @@ def load_talker(settings: dict[str, Any], folder: Path, clip: Clip | None = None
 def scored_part(clip: Clip, settings: dict[str, Any]) -> slice:
     """The held-out frames that are generated and scored."""
     longest = round(settings["data"]["heldout_seconds"] * FPS)
+    if settings["data"]["heldout_from"] == "end":
+        return slice(max(clip.heldout.start, clip.heldout.stop - longest), clip.heldout.stop)
     return slice(clip.heldout.start, min(clip.heldout.stop, clip.heldout.start + longest))
 
 

@@ -4,16 +4,21 @@
 predicted pose and the matched background. The rows differ in the expression alone.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from datamodules.clip import Clip
+from evaluation.compare import measured_reference
+from evaluation.measured_as import measured_as
 from evaluation.score import score_pair
-from evaluation.tables import Row, mean_row, write_csv
+from evaluation.score_rows import Row, mean_row, write_csv
+from evaluation.tables.run_folder import REFERENCE_ANGLES, SCORED
 from face.coefficients import EXPRESSION
 from media.video import VideoWriter, stream_frames
 from synthesis.eyes import EyeFollower
@@ -88,7 +93,8 @@ def score_rows(folder: Path, output: Path) -> list[Row]:
 
     Args:
         folder: With the reference and the rows.
-        output: CSV file, one line per row; the three shuffled ones are averaged.
+        output: CSV file, one line per row; the three shuffled ones are averaged. Beside it comes what tables of many
+            runs need: `scored.json` and `reference_angles.npy`.
 
     Returns:
         The lines of the table; `truth` is the reference against itself, its `hs_ceiling` the reference's first half
@@ -104,7 +110,26 @@ def score_rows(folder: Path, output: Path) -> list[Row]:
         _chosen(score_pair(reference, reference, "truth"), (*REENACTED_COLUMNS, *GENERATED_COLUMNS)),
     ]
     write_csv(table, output)
+    measured = measured_reference(reference)
+    np.save(output.with_name(REFERENCE_ANGLES), measured.angles[~measured.bridged].astype(np.float32))
+    keep_measured(output.parent, frames=len(measured))
     return table
+
+
+def keep_measured(run: Path, **facts: Any) -> None:
+    """Write beside the scores of a run how they were measured, which tables of many runs compare."""
+    (run / SCORED).write_text(json.dumps(measured_as() | facts, indent=1))
+
+
+def write_crops(path: Path, clip: Clip, part: slice) -> None:
+    """Write the true frames of a part of a clip, from its source, with their sound."""
+    total = part.stop - part.start
+    _write_once(path, _true_crops(clip, part), total, clip.sound(part), lossless=True, progress=False)
+
+
+def write_refined(path: Path, refined: Iterable[tuple[np.ndarray, np.ndarray]], total: int) -> None:
+    """Write what `Talker.refine` yields, without sound."""
+    _write_once(path, _pictures(refined), total, None, lossless=True, progress=False)
 
 
 def _score_row(reference: Path, row: Path) -> Row:

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from experiments.grid import Grid, named_grid, run_named_grid
 from experiments.launch import DONE, is_first_process, process_count, run_folder, run_grid
 from experiments.score_table import summary
 from experiments.settings import (
@@ -45,7 +46,7 @@ Fits both networks to one person, generates the held-out part from its sound, sc
 
   (nothing)                              the embedded person: a small run that shows the whole path
   experiment=personal data.video=VIDEO   a real video of one person, with sound, 16 s or longer
-  ... seed=0,1,2                         a grid: one run after the other, finished ones skipped
+  ... seed=0,1,2 | grid=ablation         a grid, finished runs skipped; of a table: docs/tables.md
   ... generate.audio=SPEECH              one more video, of this speech
   ... init_from=RUN_FOLDER               start from the weights of a finished run
   experiment=audio2pose_general data.root=CORPUS   many people; or memory_gan_general, prepare_lrw
@@ -55,7 +56,7 @@ The same command continues a stopped run. Results: runs/<run id>/report.html, sc
   --dry-run    print the settings and the run id, do nothing
   --help       this text
 
-experiment={experiments}
+experiment={experiments}, or one of those above
 {groups}
 All settings are in configs/default.yaml and configs/<group>/<option>.yaml; a.b=value changes one."""
 
@@ -77,17 +78,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     dry = "--dry-run" in arguments
     arguments = [argument for argument in arguments if argument != "--dry-run"]
     try:
-        grid = expand_grid(arguments)
-        settings = [compose(cell) for cell in grid]
-        folders = [run_folder(chosen) for chosen in settings]  # reads the files named in the settings
+        grid = named_grid(arguments) or Grid(None, expand_grid(arguments))
+        settings = [compose(cell) for cell in grid.cells]
+        for chosen in settings:
+            run_folder(chosen)  # reads the files named in the settings
         if dry:
-            for chosen, folder in zip(settings, folders, strict=True):
-                print(f"{to_yaml(chosen)}run id: {folder.name}")
+            for chosen in [*map(compose, grid.before), *settings]:
+                print(f"{to_yaml(chosen)}run id: {run_folder(chosen).name}")
             return 0
         signal.signal(signal.SIGTERM, _stop)
         if settings[0]["data"].get("prepare_only"):
             return prepare_corpora(settings)
-        return run_grid(grid, settings) if len(grid) > 1 else run_one(settings[0], arguments)
+        if grid.name:
+            return run_named_grid(grid, settings)
+        return run_grid(grid.cells, settings) if len(settings) > 1 else run_one(settings[0], arguments)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -179,6 +183,8 @@ def _check_training(settings: dict[str, Any]) -> None:
     if any(("samples_per_epoch" in fit) != corpus for fit in settings["fit"].values()):
         right = "audio2pose_general or memory_gan_general" if corpus else "personal, demo or as_released"
         raise InputError(f"data.kind={settings['data']['kind']} is trained with other settings; choose fit={right}")
+    if settings["data"]["kind"] == "personal":
+        _check_lengths(settings)
     processes = process_count(settings)
     for stage, fit in settings["fit"].items():
         if fit["batch_size"] % processes:
@@ -188,6 +194,19 @@ def _check_training(settings: dict[str, Any]) -> None:
             )
     if processes > 1 and "audio2pose" in settings["fit"] and settings["audio2pose"]["normalisation"] == "batch":
         raise InputError("audio2pose.normalisation=batch would differ between processes: train in one, or use group")
+
+
+def _check_lengths(settings: dict[str, Any]) -> None:
+    """A window has to fit into what is learned from, which validation shortens."""
+    from media.video import FPS  # compiles loops
+
+    learned = settings["data"]["train_seconds"] - settings["fit"]["audio2pose"]["validation_seconds"]
+    window = settings["fit"]["audio2pose"]["window"]
+    if round(learned * FPS) < window:
+        raise InputError(
+            f"data.train_seconds={settings['data']['train_seconds']:g} less fit.audio2pose.validation_seconds leave "
+            f"{round(learned * FPS)} frames, less than fit.audio2pose.window={window}; change one of them"
+        )
 
 
 def introduction(settings: dict[str, Any], folder: Path) -> str:
@@ -203,9 +222,11 @@ def introduction(settings: dict[str, Any], folder: Path) -> str:
 def help_text() -> str:
     """Short help, with the names of all experiments and groups."""
     groups = {
-        path.name: sorted(file.stem for file in path.glob("*.yaml")) for path in CONFIGS.iterdir() if path.is_dir()
+        path.name: sorted(file.stem for file in path.glob("*.yaml"))
+        for path in CONFIGS.iterdir()
+        if path.is_dir() and path.name not in ("grid", "protocols")  # named above; of tables, not of runs
     }
-    experiments = "|".join(groups.pop("experiment"))
+    experiments = "|".join(name for name in groups.pop("experiment") if name not in HELP)
     listed = "\n".join(f"{name}={'|'.join(options)}" for name, options in sorted(groups.items()) if len(options) > 1)
     return HELP.format(experiments=experiments, groups=listed)
 

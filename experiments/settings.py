@@ -69,13 +69,13 @@ def compose(arguments: Sequence[str], configs: Path = CONFIGS) -> dict[str, Any]
         InputError: For an unknown key or option, a missing value, a wrong type or a value outside its limits.
     """
     given = dict(split_argument(argument) for argument in arguments)
-    default = _load(configs / "default.yaml")
+    default = load_yaml(configs / "default.yaml")
     groups = default.pop("defaults")
     experiment = given.pop("experiment", default["experiment"])
-    difference = _load(configs / "experiment" / f"{_option(configs, 'experiment', experiment)}.yaml")
+    difference = load_yaml(configs / "experiment" / f"{_option(configs, 'experiment', experiment)}.yaml")
     groups |= difference.pop("defaults", {})
     groups |= {key: given.pop(key) for key in list(given) if key in groups}
-    template = flatten(default | {group: _load(configs / group / f"{_option(configs, group, option)}.yaml")
+    template = flatten(default | {group: load_yaml(configs / group / f"{_option(configs, group, option)}.yaml")
                                   for group, option in groups.items()})  # fmt: skip
     settings = dict(template) | {"experiment": experiment}
     for key, value in flatten(difference).items():
@@ -96,9 +96,9 @@ def differences(settings: dict[str, Any], configs: Path = CONFIGS) -> dict[str, 
 
 def _defaults(configs: Path = CONFIGS) -> dict[str, Any]:
     """All settings of `default.yaml` and its groups, `key -> value`."""
-    default = _load(configs / "default.yaml")
+    default = load_yaml(configs / "default.yaml")
     groups = default.pop("defaults")
-    return flatten(default | {group: _load(configs / group / f"{option}.yaml") for group, option in groups.items()})
+    return flatten(default | {group: load_yaml(configs / group / f"{option}.yaml") for group, option in groups.items()})
 
 
 def run_id(settings: dict[str, Any]) -> str:
@@ -127,7 +127,7 @@ def expand_grid(arguments: Sequence[str]) -> list[list[str]]:
     choices = []
     for argument in arguments:
         key, text = split_argument(argument)
-        choices.append([f"{key}={part}" for part in _split_commas(text)])
+        choices.append([f"{key}={part}" for part in split_commas(text)])
     return [list(combination) for combination in itertools.product(*choices)]
 
 
@@ -140,7 +140,7 @@ def load_settings(folder: Path) -> dict[str, Any]:
     path = folder / "settings.yaml"
     if not path.is_file():
         raise InputError(f"{folder} is not a run folder: it has no settings.yaml")
-    saved = flatten(_load(path))
+    saved = flatten(load_yaml(path))
     groups = {key.split(".")[0] for key in saved}
     return nest({key: value for key, value in _defaults().items() if key.split(".")[0] in groups} | saved)
 
@@ -215,7 +215,12 @@ def nest(flat: dict[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a map.
+
+    Raises:
+        InputError: If it is something else.
+    """
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
     except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
@@ -307,8 +312,12 @@ def _typed(key: str, value: Any, default: Any) -> Any:
     return value
 
 
-def _split_commas(text: str) -> list[str]:
-    """Split at commas outside brackets and quotes; a file whose name has a comma stays whole."""
+def split_commas(text: str) -> list[str]:
+    """Split at commas outside brackets and quotes; a file whose name has a comma stays whole.
+
+    Raises:
+        InputError: If a value is empty or there twice.
+    """
     if "," not in text or Path(text).exists():
         return [text]
     parts = re.findall(r"(?:\[[^\]]*\]|\"[^\"]*\"|'[^']*'|[^,\[\"']|[\[\"'])+", text)

@@ -39,6 +39,12 @@ def run_stages(settings: dict[str, Any], folder: Path) -> None:
 
         run_general(settings, folder, run)
         return
+    if settings["data"]["kind"] == "test_clips":
+        from experiments.general_clips import run_test_clips
+
+        run_test_clips(settings, folder)
+        tracking.log_results(run, folder)
+        return
     if is_first_process():
         with provenance.stage(folder, "prepare"):
             clip = prepare(settings, folder)

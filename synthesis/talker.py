@@ -60,6 +60,8 @@ class Talker:
         keyframe_axis: Axis whose extremes are key frames (`synthesis.background`).
         amplitude: Of the head movement that is matched to backgrounds: `predicted` as it is, or `training` (see
             `synthesis.background.with_amplitude`).
+        head_pose: `predicted` from the sound, or `fixed`: one pose throughout, the frame nearest the mean of the video
+            (paper, 4.2: without the pose of the first stage).
         bf16: Compute the second stage in bfloat16, where the processor is faster for it.
     """
 
@@ -72,11 +74,12 @@ class Talker:
         memory_gan: MemoryGAN,
         keyframe_axis: str = "yaw",
         amplitude: str = "training",
+        head_pose: str = "predicted",
         bf16: bool = False,
     ):
         self.clip, self.renderer, self.albedo = clip, renderer, albedo
         self.audio2pose, self.memory_gan = audio2pose.eval(), memory_gan.eval()
-        self.keyframe_axis, self.amplitude, self.bf16 = keyframe_axis, amplitude, bf16
+        self.keyframe_axis, self.amplitude, self.head_pose, self.bf16 = keyframe_axis, amplitude, head_pose, bf16
         self.follow_outline = OutlineFollower(renderer)
         self._training_crops: torch.Tensor | None = None
 
@@ -93,7 +96,9 @@ class Talker:
         training = self.clip.coefficients[self.clip.training]
         filmed = get_pose(training)
         angles = motion.pose[:, :3]
-        if self.amplitude == "training":
+        if self.head_pose == "fixed":
+            angles = np.broadcast_to(filmed[:, :3].mean(0), angles.shape)
+        elif self.amplitude == "training":
             angles = with_amplitude(angles, filmed[:, :3])
         match = match_background(angles, filmed[:, :3], axis=self.keyframe_axis)
         chi = training[match.source_frames]

@@ -24,7 +24,9 @@ from experiments.settings import (
 )
 from media.errors import InputError
 
-GROUPS = sorted(path.name for path in CONFIGS.iterdir() if path.is_dir() and path.name != "experiment")
+CORPORA = ("prepare_lrw", "audio2pose_general", "memory_gan_general", "table2")
+NO_GROUPS = {"experiment", "grid", "protocols"}
+GROUPS = sorted(path.name for path in CONFIGS.iterdir() if path.is_dir() and path.name not in NO_GROUPS)
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONFIGS / group).glob("*.yaml"))]
 EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
 
@@ -255,6 +257,7 @@ def test_every_option_composes(group, option):
     given = {
         ("data", "photo"): ["experiment=photo", "data.image=PHOTO"],
         ("data", "corpus"): ["experiment=audio2pose_general", "data.root=CORPUS"],
+        ("data", "test_clips"): ["experiment=table2", "data.root=CORPUS"],
     }.get((group, option), ["data.video=embedded"])
     compose([f"{group}={option}", *given, "generate.audio=SPEECH"])
 
@@ -262,7 +265,7 @@ def test_every_option_composes(group, option):
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_composes(experiment):
     given = {"photo": ["data.image=PHOTO", "generate.audio=SPEECH"]}
-    given |= {key: ["data.root=CORPUS"] for key in ("prepare_lrw", "audio2pose_general", "memory_gan_general")}
+    given |= {key: ["data.root=CORPUS"] for key in CORPORA}
     settings = compose([f"experiment={experiment}", *given.get(experiment, ["data.video=embedded"])])
     assert settings["experiment"] == experiment
 

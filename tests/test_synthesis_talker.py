@@ -8,6 +8,7 @@ import torch
 
 import synthesis.talker
 from datamodules.windows import to_network
+from synthesis.listening import Motion
 from synthesis.talker import Talker, near_face
 
 SIZE = 8
@@ -100,3 +101,24 @@ def test_the_background_stays_away_from_the_face():
     assert (shown[..., far] == 40).all()
     row = shown[0, 0, 125].int()
     assert row.diff().abs().max() < 40  # no step from one to the other
+
+
+def test_a_fixed_head_is_one_training_frame_throughout(monkeypatch):
+    """The ablation of Fig. 4: no pose from the sound; the frame nearest the mean stands behind a mouth that moves."""
+    rng = np.random.default_rng(0)
+    training = rng.normal(0, 0.1, (50, 257)).astype(np.float32)
+    training[7, 224:227] = training[np.arange(50) != 7, 224:227].mean(0)
+    clip = SimpleNamespace(coefficients=training, training=slice(0, 50))
+    monkeypatch.setattr(synthesis.talker, "OutlineFollower", lambda renderer: None)
+    monkeypatch.setattr(synthesis.talker, "EyeFollower", lambda model: lambda expression, filmed: expression)
+    stage = SimpleNamespace(eval=lambda: None)
+    motion = Motion(rng.normal(size=(60, 64)).astype(np.float32), rng.normal(size=(60, 6)).astype(np.float32))
+    talkers = {
+        name: Talker(clip, SimpleNamespace(model=None), None, stage, stage, head_pose=name)
+        for name in ("fixed", "predicted")
+    }
+    fixed, moving = (talkers[name].perform(motion) for name in ("fixed", "predicted"))
+    assert set(fixed.source_frames) == {7}
+    assert (fixed.coefficients[:, 224:227] == training[7, 224:227]).all()
+    assert (fixed.coefficients[:, 80:144] == motion.expression).all()
+    assert len(set(moving.source_frames)) > 1
