@@ -99,6 +99,7 @@ LIMITS: dict[str, Limit] = {
     "*margin": _at_least(0),
     "*channels": _at_least(1),
     "*layers": _at_least(1),
+    "*members": _at_least(1),
     "*_size": _at_least(1),
     "memory_gan.similarity_threshold": _SHARE,
     "memory_gan.memory_slots": _at_least(1),

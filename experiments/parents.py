@@ -13,6 +13,7 @@ from experiments.settings import GENERAL, GENERAL_WEIGHTS, file_sha256, flatten,
 from experiments.shipped import load_shipped
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN
+from lightning_modules.networks.ensemble import Ensemble
 from media.errors import InputError
 
 # Settings of a stage that have to be its parent's: the shapes of its networks, and what their inputs mean.
@@ -85,12 +86,27 @@ def load_parent(module: Audio2PoseLSTM | MemoryGAN, parent: Path, stage: str) ->
     weights = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     # the scales of a person belong to the person, not to the parent
     own = {name: value for name, value in module.state_dict().items() if name in module.person_buffers}
+    if isinstance(getattr(module, "network", None), Ensemble) and not any(".members." in name for name in weights):
+        weights = _as_first_member(weights, module.state_dict())
     try:
         module.load_state_dict(weights | own, strict=True)
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise InputError(f"init_from={parent}: {stage} does not fit these settings: {first}") from None
     return path
+
+
+def _as_first_member(weights: dict[str, torch.Tensor], fresh: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """One network's weights for the first of several; the others stay as they were made."""
+    parts = ("network.", "average.")
+    renamed = {
+        name.replace(part, f"{part}members.0.", 1): value
+        for name, value in weights.items()
+        for part in parts
+        if name.startswith(part)
+    }
+    kept = {name: value for name, value in weights.items() if not name.startswith(parts)}
+    return {name: value for name, value in fresh.items() if ".members." in name} | renamed | kept
 
 
 def _require_same_networks(parent: Path, settings: dict[str, Any], stage: str) -> None:

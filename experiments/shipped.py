@@ -19,6 +19,7 @@ import torch
 from experiments.callbacks import last_checkpoint
 from experiments.settings import GENERAL_WEIGHTS, flatten, load_settings
 from lightning_modules.audio2pose import Audio2PoseLSTM
+from lightning_modules.networks.ensemble import first_member
 from media.errors import InputError
 from media.whole_file import whole_file
 
@@ -27,7 +28,7 @@ _SHAPES = ("encoder", "encoder_channels", "feature_size", "hidden_size", "layers
 
 
 def load_shipped(module: Audio2PoseLSTM, settings: dict[str, Any]) -> None:
-    """Give a fresh first stage the weights that come with the project; the person's scales stay.
+    """Give the first member of a fresh first stage the weights that come with the project; the person's scales stay.
 
     Raises:
         InputError: If its network is of another shape.
@@ -43,9 +44,9 @@ def load_shipped(module: Audio2PoseLSTM, settings: dict[str, Any]) -> None:
             "init_from_audio2pose=general: the weights that come with the project are of another network; add "
             f"init_from_audio2pose=null to start from scratch, or {' '.join(unlike)}"
         )
-    module.network.load_state_dict(weights)
+    first_member(module.network).load_state_dict(weights)
     if module.average is not None:
-        module.average.load_state_dict(weights)
+        first_member(module.average).load_state_dict(weights)
 
 
 def ship(run: Path, output: Path = GENERAL_WEIGHTS) -> Path:

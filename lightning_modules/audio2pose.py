@@ -10,6 +10,7 @@ from torch import Tensor
 from evaluation.lip_sync import mouth_correlation
 from lightning_modules.averaging import averaged_copy, follow
 from lightning_modules.losses import continuity, weighted_sum
+from lightning_modules.networks.ensemble import Ensemble
 from lightning_modules.networks.recurrent_mapping import RecurrentMapping, State
 from lightning_modules.precision import at_least_fp32
 from lightning_modules.validation import ValidationMeans
@@ -58,6 +59,7 @@ class Audio2PoseLSTM(pl.LightningModule):
         weight_decay: Of AdamW; 0 is Adam.
         gradient_clip: Largest norm of the gradient; 0 for none.
         average_decay: Share that stays of the running average of weights which is used at test; 0 for none.
+        members: Networks that learn side by side, from unequal starts, and are averaged at test.
 
     Raises:
         ValueError: An array of another shape, a scale that is not above 0, an unknown choice.
@@ -106,6 +108,7 @@ class Audio2PoseLSTM(pl.LightningModule):
         weight_decay: float = 1e-2,
         gradient_clip: float = 1.0,
         average_decay: float = 0.98,
+        members: int = 1,
     ):
         super().__init__()
         self.save_hyperparameters(ignore=self.person_buffers, logger=False)
@@ -114,16 +117,21 @@ class Audio2PoseLSTM(pl.LightningModule):
             tensor = _checked(name, array)
             self.register_buffer(name, tensor)
             self.hparams[name] = tensor.clone()  # so that a checkpoint loads without the arrays at hand
-        self.network = RecurrentMapping(
-            EXPRESSION_SIZE + POSE_SIZE,
-            encoder=encoder,
-            encoder_channels=encoder_channels,
-            feature_size=feature_size,
-            hidden_size=hidden_size,
-            layers=layers,
-            dropout=dropout,
-            normalisation=normalisation,
-        )
+        networks = [
+            RecurrentMapping(
+                EXPRESSION_SIZE + POSE_SIZE,
+                encoder=encoder,
+                encoder_channels=encoder_channels,
+                feature_size=feature_size,
+                hidden_size=hidden_size,
+                layers=layers,
+                dropout=dropout,
+                normalisation=normalisation,
+            )
+            for _ in range(members)
+        ]
+        self.members = members
+        self.network = networks[0] if members == 1 else Ensemble(networks)
         self.average = averaged_copy(self.network) if average_decay else None
         self.normalisation, self.mfcc_noise, self.mfcc_shift = normalisation, mfcc_noise, mfcc_shift
         self.loss_weights = dict(loss_weights)
@@ -179,12 +187,13 @@ class Audio2PoseLSTM(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """One step of Eq. 2 on stretches of speech, each from a zero state."""
-        expression, pose, _ = self(self._augment(batch["mfcc"]))
-        losses = self.losses(expression, pose, batch)
+        shares = {name: torch.cat([batch[name]] * self.members) for name in ("mfcc", "expression", "pose")}
+        expression, pose, _ = self(self._augment(shares["mfcc"]))
+        losses = self.losses(expression, pose, shares)
         loss = weighted_sum(losses, self.loss_weights)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(pose))
         self.log_dict({f"train/{name}": value for name, value in losses.items()}, batch_size=len(pose))
-        return loss
+        return self.members * loss  # each member's gradient is that of a network of its own
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Judge whole utterances by what a constant mouth would fail.
