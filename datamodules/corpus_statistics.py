@@ -13,13 +13,13 @@ def motion_statistics(clips: Iterable[Clip], *, centre_clips: bool) -> dict[str,
 
     Args:
         clips: At least one; looked at one by one.
-        centre_clips: Whether expression and pose are deviations from each clip's own mean, as in training with
-            centred clips; the means are those of all frames in both cases.
+        centre_clips: Whether deviations are from each clip's own mean, as in training with centred clips; the means
+            are those of all frames in both cases.
 
     Returns:
         float32 `expression_mean`, `expression_std` (64,), `pose_mean`, `pose_std` (6,), `mfcc_mean`, `mfcc_std` (12,).
     """
-    moments = {"expression": _Moments(centre_clips), "pose": _Moments(centre_clips), "mfcc": _Moments(False)}
+    moments = {"expression": _Moments(centre_clips), "pose": _Moments(centre_clips), "mfcc": _Moments(centre_clips)}
     for clip in clips:
         moments["expression"].add(clip.coefficients[:, EXPRESSION])
         moments["pose"].add(get_pose(clip.coefficients))

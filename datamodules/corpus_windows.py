@@ -88,13 +88,13 @@ class CorpusSamples(Dataset[Batch], Generic[Held]):
         return epoch, clip, sample - int(self._first[clip])
 
 
-class CorpusSpeech(CorpusSamples[tuple[SpeechWindows, np.ndarray | None]]):
+class CorpusSpeech(CorpusSamples[tuple[SpeechWindows, np.ndarray | None, torch.Tensor]]):
     """Stretches of speech with face movement, for `Audio2PoseLSTM`.
 
     Args:
         clips: None shorter than the window.
         length: Frames per sample; 0: whole clips, one sample each.
-        means: (64,) expression and (6,) pose to which the mean of every clip is moved; None: left where it is.
+        means: (64,) expression, (6,) pose and (12,) MFCC to which the mean of every clip is moved; None: left where it is.
         augmentation: Of the sound in training.
         seed: Of the augmentation, which is a function of it, the epoch and the number of the sample.
     """
@@ -103,7 +103,7 @@ class CorpusSpeech(CorpusSamples[tuple[SpeechWindows, np.ndarray | None]]):
         self,
         clips: CorpusClips,
         length: int,
-        means: tuple[np.ndarray, np.ndarray] | None = None,
+        means: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
         augmentation: Augmentation | None = None,
         seed: int = 0,
     ):
@@ -118,19 +118,24 @@ class CorpusSpeech(CorpusSamples[tuple[SpeechWindows, np.ndarray | None]]):
             InputError: If the clip is damaged.
         """
         epoch, clip, start = self.place(draw)
-        windows, samples = self.held.get(clip, lambda: self._open(clip))
+        windows, samples, added = self.held.get(clip, lambda: self._open(clip))
         if samples is not None and self.augmentation is not None:
             targets = torch.cat([windows.expression, windows.pose], dim=1).numpy()
             rng = np.random.default_rng((self.seed, epoch, draw % len(self)))
             augmented = augmented_window(samples, targets, start, self.length, self.augmentation, rng)
             if augmented is not None:
-                return augmented
+                return augmented | {"mfcc": augmented["mfcc"] + added}
         return windows[start]
 
-    def _open(self, clip: int) -> tuple[SpeechWindows, np.ndarray | None]:
+    def _open(self, clip: int) -> tuple[SpeechWindows, np.ndarray | None, torch.Tensor]:
+        """Its windows, its sound if that is augmented, and what is added to its MFCC."""
         opened = self.clips.open(clip)
-        chi = opened.coefficients if self.means is None else centred(opened.coefficients, *self.means)
-        return SpeechWindows(opened.mfcc, chi, self.length), open_sound(opened) if self.augmentation else None
+        chi, added = opened.coefficients, np.zeros(opened.mfcc.shape[-1], np.float32)
+        if self.means is not None:
+            expression_mean, pose_mean, mfcc_mean = self.means
+            chi, added = centred(chi, expression_mean, pose_mean), mfcc_mean - opened.mfcc.mean((0, 1))
+        windows = SpeechWindows(opened.mfcc + added, chi, self.length)
+        return windows, open_sound(opened) if self.augmentation else None, torch.from_numpy(added)
 
 
 class CorpusFrames(CorpusSamples[RenderedWindows]):

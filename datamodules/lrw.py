@@ -54,8 +54,9 @@ class LRWDataModule(pl.LightningDataModule):
         face_model_file: Of a model that does not come with the project.
         augmentation: Of the sound of `audio2pose` in training, see `augmented_window`; what it draws is a function of
             (seed, epoch, sample).
-        centre_clips: Move expression and pose of every clip so that its own mean becomes that of the training clips:
-            sound does not tell where a person's face rests.
+        centre_clips: Move expression, pose and MFCC of every clip so that its own mean becomes that of the training
+            clips: sound does not tell where a person's face rests, and a face not what microphone or voice it is; a
+            person's first stage takes the person's own means out, too.
         samples_per_epoch: Length of an epoch; None: all.
         seed: Of the order and of the augmentation.
     """
@@ -97,7 +98,8 @@ class LRWDataModule(pl.LightningDataModule):
         validation = CorpusClips(self.prepared, self._of_split(entries, "val"), speakers)
         if self.task == "audio2pose":
             statistics = self.statistics() if self.centre_clips else None
-            means = (statistics["expression_mean"], statistics["pose_mean"]) if statistics else None
+            names = ("expression_mean", "pose_mean", "mfcc_mean")
+            means = (statistics[names[0]], statistics[names[1]], statistics[names[2]]) if statistics else None
             self.train_set: CorpusSpeech | CorpusFrames = CorpusSpeech(
                 training, self.window, means, self.augmentation, self.seed
             )
