@@ -94,7 +94,7 @@ class CorpusSpeech(CorpusSamples[tuple[SpeechWindows, np.ndarray | None, torch.T
     Args:
         clips: None shorter than the window.
         length: Frames per sample; 0: whole clips, one sample each.
-        means: (64,) expression, (6,) pose and (12,) MFCC to which the mean of every clip is moved; None: left where it is.
+        means: (64,) expression, (6,) pose, (12,) MFCC to which the mean of every clip is moved; None: left as it is.
         augmentation: Of the sound in training.
         seed: Of the augmentation, which is a function of it, the epoch and the number of the sample.
     """
