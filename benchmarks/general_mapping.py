@@ -73,11 +73,10 @@ def _judge(clip: Clip, video: Path, run: str | None, seed: int, extra: list[str]
         module = Audio2PoseLSTM.load_from_checkpoint(str(last_checkpoint(Path(place), "audio2pose")))
     measured = measure(module, clip) | {"seconds": seconds, "unseen": float("nan")}
     if run:
-        # the person's own scales, the general run's weights
-        weights = torch.load(str(last_checkpoint(Path(run), "audio2pose")), weights_only=True)["state_dict"]
-        own = {name: value for name, value in module.state_dict().items() if name in module.person_buffers}
-        module.load_state_dict(weights | own)
-        measured["unseen"] = measure(module, clip)["mouth_correlation"]
+        general = Audio2PoseLSTM.load_from_checkpoint(str(last_checkpoint(Path(run), "audio2pose")))
+        for name in module.person_buffers:  # the person's own scales, the general run's weights
+            getattr(general, name).copy_(getattr(module, name))
+        measured["unseen"] = measure(general, clip)["mouth_correlation"]
     return measured
 
 
