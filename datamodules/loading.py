@@ -18,18 +18,18 @@ class ClipLoader(DataLoader[Batch]):
     Args:
         samples: What is loaded from.
         batch_size: Samples per batch of this process.
-        order: Numbers of the samples; their last incomplete batch counts as well.
+        sampler: Numbers of the samples, in their order; their last incomplete batch counts as well.
         workers: Loading processes, started anew in each epoch.
         start: How they are started, `fork` or `spawn`; None: as the system does.
     """
 
     def __init__(
-        self, samples: Dataset[Batch], batch_size: int, order: Iterable[int], workers: int, start: str | None = None
+        self, samples: Dataset[Batch], batch_size: int, sampler: Iterable[int], workers: int, start: str | None = None
     ):
         super().__init__(
             samples,
             batch_size,
-            sampler=order,
+            sampler=sampler,
             num_workers=workers,
             multiprocessing_context=start,
             worker_init_fn=_keep_to_one_core if workers else None,

@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytorch_lightning as pl
@@ -15,6 +16,7 @@ from datamodules.corpus_windows import CorpusClips, CorpusFrames, CorpusSpeech
 from datamodules.loading import ClipLoader
 from datamodules.manifest import ManifestEntry, read_manifest
 from datamodules.open_clip import open_clip
+from datamodules.sampling import evaluation_loader, process_place
 from datamodules.visits import VisitSampler, clips_at_once
 from datamodules.windows import Batch
 from media.errors import InputError
@@ -32,8 +34,8 @@ class LRWDataModule(pl.LightningDataModule):
     window of every clip once (its remainder after the last whole batch is left out), or `samples_per_epoch` of them.
 
     Validation: every clip is seen once by exactly one process; stage 1 gets it whole, as a batch of its own, stage 2
-    the window in its middle. Where the clips do not divide among the processes, some take one batch less. So the
-    Trainer needs `DDPStrategy(broadcast_buffers=False)`: otherwise buffers are broadcast in every forward pass, in
+    the window in its middle. Where the clips do not divide among the processes, some take one batch less, or none. So
+    the Trainer needs `DDPStrategy(broadcast_buffers=False)`: otherwise buffers are broadcast in every forward pass, in
     validation too, and the others wait for the missing one for ever (both modules have equal buffers on all processes
     without that). And modules have to log means as torchmetrics, which add sums and counts over the processes:
     `log(sync_dist=True)` of Lightning 2.6 averages the counts of samples as integers, and 3 clips on 2 processes come
@@ -132,7 +134,7 @@ class LRWDataModule(pl.LightningDataModule):
         Raises:
             ValueError: If the batch does not divide among the processes.
         """
-        rank, processes = self._place()
+        rank, processes = process_place(self.trainer)
         if self.batch_size % processes:
             raise ValueError(f"batch_size {self.batch_size} does not divide among {processes} processes.")
         samples = min(self.samples_per_epoch or len(self.train_set), len(self.train_set))
@@ -141,22 +143,11 @@ class LRWDataModule(pl.LightningDataModule):
         self.train_set.held.most = clips_at_once(batch_size // processes, self.workers)
         return ClipLoader(self.train_set, batch_size // processes, sampler, self.workers)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """Every clip once, over all processes.
-
-        Raises:
-            InputError: If there are fewer clips than processes.
-        """
-        rank, processes = self._place()
-        clips = len(self.validation_set)
-        if clips < processes:
-            raise InputError(
-                f"{self.prepared}: {clips} validation clips do not go round {processes} processes; "
-                "use fewer processes, or prepare more clips."
-            )
+    def val_dataloader(self) -> Any:
+        """Every clip once, over all processes."""
         batch_size = 1 if self.task == "audio2pose" else min(self.batch_size, 4)
-        mine = range(rank, clips, processes)
-        return ClipLoader(self.validation_set, batch_size, mine, self.workers)
+        loader = partial(ClipLoader, workers=self.workers)
+        return evaluation_loader(self.validation_set, batch_size, *process_place(self.trainer), loader)
 
     def _of_split(self, entries: Sequence[ManifestEntry], split: str, shortest: int = 1) -> list[ManifestEntry]:
         """The clips of a split that have at least so many frames."""
@@ -168,6 +159,3 @@ class LRWDataModule(pl.LightningDataModule):
         if len(long) < len(ours):
             logger.warning("%d of %d clips are shorter than the window and left out", len(ours) - len(long), len(ours))
         return long
-
-    def _place(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

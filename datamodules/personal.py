@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from datamodules.clip import Clip
-from datamodules.sampling import EpochSampler, evaluation_loader
+from datamodules.sampling import EpochSampler, evaluation_loader, process_place
 from datamodules.windows import Batch, RenderedFrames, RenderedWindows, SpeechWindows
 from media.video import FPS
 
@@ -63,7 +63,7 @@ class PersonalVideoDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Samples in an order fixed by (seed, epoch); the last incomplete batch is left out."""
-        rank, world_size = self._place()
+        rank, world_size = process_place(self.trainer)
         if self.batch_size % world_size:
             raise ValueError(f"batch_size {self.batch_size} does not divide among {world_size} processes.")
         sampler = EpochSampler(len(self.train_set), self.seed, rank, world_size, self.batch_size)
@@ -73,10 +73,7 @@ class PersonalVideoDataModule(pl.LightningDataModule):
     def val_dataloader(self) -> Any:
         """The end of the training part, in order, each sample on one process."""
         batch_size = 1 if self.task == "audio2pose" else min(self.batch_size, 4)
-        return evaluation_loader(self.validation_set, batch_size, *self._place())
-
-    def _place(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return evaluation_loader(self.validation_set, batch_size, *process_place(self.trainer))
 
 
 def _part(frames: RenderedFrames, start: int, stop: int) -> RenderedFrames:

@@ -3,11 +3,17 @@
 In training the order is a function of (seed, epoch), so that a resumed run sees the same one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
+
+
+def process_place(trainer: pl.Trainer | None) -> tuple[int, int]:
+    """The number of this process in a training, and how many there are; without a Trainer it is the only one."""
+    return (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
 
 
 class EpochSampler(Sampler[int]):
@@ -46,7 +52,11 @@ class EpochSampler(Sampler[int]):
 
 
 def evaluation_loader(
-    dataset: Dataset[Any], batch_size: int, rank: int = 0, world_size: int = 1, **keywords: Any
+    dataset: Dataset[Any],
+    batch_size: int,
+    rank: int = 0,
+    world_size: int = 1,
+    loader: Callable[..., DataLoader[Any]] = DataLoader,
 ) -> Any:
     """Batches of the samples that fall to one process in an evaluation: all in order, every one on one process alone.
 
@@ -57,11 +67,11 @@ def evaluation_loader(
         batch_size: Of one process.
         rank: This process.
         world_size: Number of processes.
-        keywords: More of `DataLoader`'s.
+        loader: Called with the dataset, `batch_size` and `sampler`.
     """
     size = len(dataset)  # type: ignore[arg-type]
-    loader = DataLoader(dataset, batch_size, sampler=range(rank, size, world_size), **keywords)
-    return loader if size >= world_size else WithoutLength(loader)
+    batches = loader(dataset, batch_size, sampler=range(rank, size, world_size))
+    return batches if size >= world_size else WithoutLength(batches)
 
 
 class WithoutLength:

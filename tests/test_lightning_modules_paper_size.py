@@ -39,6 +39,7 @@ def test_audio2pose(tmp_path):
 
 
 def test_memory_gan(tmp_path):
+    before = peak_memory()  # of other tests in this process, maybe more than is reached here
     module = make_memory_gan(compose(["memory_gan=paper"]) | {"seed": 0})
     assert len(module.memory.keys) == 30_000
     assert module.generator.levels == 8
@@ -53,4 +54,4 @@ def test_memory_gan(tmp_path):
     assert {"train/triplet", "train/discriminator", "train/adversarial", "train/l1"} <= set(values)
     assert all(np.isfinite(value) for value in values.values())
     assert module.memory.written == 2
-    assert peak_memory() < 4 * 2**30  # bytes, of this process so far
+    assert peak_memory() < max(4 * 2**30, before + 2**20)  # bytes
