@@ -12,8 +12,8 @@ from datamodules.ray_workers import RayWorkers
 from datamodules.shard import Shard
 from datamodules.synthetic.lrw_corpus import CorpusSize, make_lrw_corpus
 from datamodules.workers import LocalWorkers, Workers
-from experiments.limits import read_offset
-from experiments.settings import EMBEDDED, read_shard
+from experiments.limits import read_offset, read_shard
+from experiments.settings import EMBEDDED
 from face.assets import cache_folder
 from media.errors import InputError
 

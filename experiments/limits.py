@@ -57,6 +57,12 @@ def read_offset(value: str | int) -> int | None:
     return None if value == "auto" else int(value)
 
 
+def read_shard(text: str) -> tuple[int, int]:
+    """`3/64` as (3, 64)."""
+    number, _, count = text.partition("/")
+    return int(number), int(count)
+
+
 _SHARE: Limit = (lambda value: 0 <= value < 1), "at least 0 and below 1"
 
 # Patterns of fnmatch on the whole key; every one that matches is checked.

@@ -28,12 +28,8 @@ from media.errors import InputError
 CONFIGS = Path(__file__).parents[1] / "configs"
 EMBEDDED = "embedded"  # the value of data.video that stands for the embedded person instead of a file
 MISSING = "???"  # OmegaConf's mark for a value that the user has to give
-PLACEHOLDERS = {
-    "data.video": "VIDEO",
-    "data.image": "PHOTO",
-    "data.root": "CORPUS",
-    "generate.audio": "SPEECH",
-}  # what the remedy for a missing value shows after the equals sign
+# What the remedy for a missing value shows after the equals sign.
+PLACEHOLDERS = {"data.video": "VIDEO", "data.image": "PHOTO", "data.root": "CORPUS", "generate.audio": "SPEECH"}
 
 # A run is its settings less what cannot change its result: names, places, speed, and what is made of it afterwards.
 _PLACES = ("experiment", "runs", "launch.*", "shard", "generate.*", "wandb.*", "data.cache", "data.prepared")
@@ -187,12 +183,6 @@ def split_argument(argument: str) -> tuple[str, str]:
     if not equals or not re.fullmatch(r"[A-Za-z]\w*(\.\w+)*", key):
         raise InputError(f"cannot read {argument!r}: arguments are key=value, e.g. experiment=personal (see --help)")
     return key, text
-
-
-def read_shard(text: str) -> tuple[int, int]:
-    """`3/64` as (3, 64); `compose` has checked it."""
-    number, _, count = text.partition("/")
-    return int(number), int(count)
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
