@@ -10,8 +10,8 @@ from torch import Tensor
 from evaluation.lip_sync import mouth_correlation
 from lightning_modules.averaging import averaged_copy, follow
 from lightning_modules.losses import continuity, weighted_sum
-from lightning_modules.networks.ensemble import Ensemble
-from lightning_modules.networks.recurrent_mapping import RecurrentMapping, State
+from lightning_modules.networks.ensemble import make_mapping
+from lightning_modules.networks.recurrent_mapping import State
 from lightning_modules.precision import at_least_fp32
 from lightning_modules.validation import ValidationMeans
 
@@ -117,24 +117,20 @@ class Audio2PoseLSTM(pl.LightningModule):
             tensor = _checked(name, array)
             self.register_buffer(name, tensor)
             self.hparams[name] = tensor.clone()  # so that a checkpoint loads without the arrays at hand
-        networks = [
-            RecurrentMapping(
-                EXPRESSION_SIZE + POSE_SIZE,
-                encoder=encoder,
-                encoder_channels=encoder_channels,
-                feature_size=feature_size,
-                hidden_size=hidden_size,
-                layers=layers,
-                dropout=dropout,
-                normalisation=normalisation,
-            )
-            for _ in range(members)
-        ]
-        self.members = members
-        self.network = networks[0] if members == 1 else Ensemble(networks)
+        self.network = make_mapping(
+            EXPRESSION_SIZE + POSE_SIZE,
+            members,
+            encoder=encoder,
+            encoder_channels=encoder_channels,
+            feature_size=feature_size,
+            hidden_size=hidden_size,
+            layers=layers,
+            dropout=dropout,
+            normalisation=normalisation,
+        )
         self.average = averaged_copy(self.network) if average_decay else None
         self.normalisation, self.mfcc_noise, self.mfcc_shift = normalisation, mfcc_noise, mfcc_shift
-        self.loss_weights = dict(loss_weights)
+        self.loss_weights, self.members = dict(loss_weights), members
         self.learning_rate, self.betas, self.weight_decay = learning_rate, (betas[0], betas[1]), weight_decay
         self.gradient_clip, self.average_decay = gradient_clip, average_decay
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))

@@ -1,5 +1,7 @@
 """Several mappings from sound to motion that learn side by side and speak with one voice: the mean of what they say."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +31,12 @@ class Ensemble(nn.Module):
         outputs, after = zip(*spoken, strict=True)
         together = torch.cat(outputs) if self.training else torch.stack(outputs).mean(0)
         return together, (torch.cat([h for h, _ in after]), torch.cat([c for _, c in after]))
+
+
+def make_mapping(outputs: int, members: int, **shape: Any) -> RecurrentMapping | Ensemble:
+    """One network, or several that differ in their random start; `shape` are the keywords of `RecurrentMapping`."""
+    networks = [RecurrentMapping(outputs, **shape) for _ in range(members)]
+    return networks[0] if members == 1 else Ensemble(networks)
 
 
 def first_member(network: nn.Module) -> nn.Module:
