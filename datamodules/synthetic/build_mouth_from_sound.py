@@ -36,7 +36,7 @@ _TOGETHER = 40  # utterances of one espeak-ng process
 _BATCH, _LENGTH = 16, 150  # samples and their frames
 _RATE = 3e-3
 _PRESSED = 0.3  # of the opening that pressed lips take away
-_ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-029", "en-gb-x-rp", "en-gb-x-gbclan")
+_ACCENTS = ("en-us", "en-us-nyc", "en-gb-scotland", "en-029", "en-gb-x-rp", "en-gb-x-gbclan")
 _VARIANTS = (
     *("", "+m1", "+m2", "+m3", "+m4", "+m5", "+m6", "+m7", "+m8", "+f1", "+f2", "+f3", "+f4", "+f5", "+croak"),
     *("+klatt", "+klatt2", "+klatt3", "+klatt4", "+Andy", "+Annie", "+Denis", "+Jacky", "+Lee", "+Mario", "+Michael"),
@@ -56,11 +56,16 @@ def build(output: Path, utterances: int = UTTERANCES, steps: int = STEPS, seed: 
 
     Returns:
         Mean correlation of the last 50 steps' batches.
+
+    Raises:
+        InputError: espeak-ng fails, the file cannot be written, or the training diverges.
     """
     spoken = [
         (torch.from_numpy(mel_power(s.samples)), torch.from_numpy(o)) for s, o in speech_and_opening(utterances, seed)
     ]
     network, correlation = train(spoken, steps, seed)
+    if not np.isfinite(correlation):
+        raise InputError("mouth from sound: the training diverged; nothing was written")
     arrays = {name: value.numpy().astype(np.float16) for name, value in network.state_dict().items()}
     with whole_file(output) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)
@@ -124,7 +129,7 @@ def _heard_elsewhere(power: Tensor) -> Tensor:
     power = _echoed(power)
     colour = torch.exp(0.25 * torch.randn(batch, 1, BANDS).cumsum(-1))
     noise = level * 10 ** -torch.empty(batch, 1, 1).uniform_(1, 5) * colour / colour.mean(-1, keepdim=True)
-    power = power + noise * -torch.log(torch.rand(power.shape) + 0.02)  # the power of noise is distributed so
+    power = power + noise * -torch.log(torch.rand(power.shape).clamp_min(0.02))  # the power of noise is distributed so
     babble = (torch.rand(batch, 1, 1) < 0.3) * 10 ** -torch.empty(batch, 1, 1).uniform_(1, 3)
     return power + babble * power.roll(1, 0)
 
