@@ -21,6 +21,7 @@ from datamodules.windows import Batch, RenderedWindows, SpeechWindows
 from face.coefficients import EXPRESSION, get_pose, with_pose
 from face.models.registry import load_face_model
 from face.rendering import Renderer
+from face.threads import one_thread
 
 # Ours: samples for which a clip is opened, half an LRW clip. Opening it for stage 2 costs as much as rendering ten
 # frames: fewer samples would pay for that too often; more take memory, half a megabyte each, and bring the same people
@@ -181,7 +182,8 @@ class CorpusFrames(CorpusSamples[RenderedWindows]):
     def _open(self, clip: int, part: slice) -> RenderedWindows:
         opened = self.clips.open(clip)
         renderer = _renderer(*self.face, opened.crop.size)
-        with CropFrames(opened) as frames:
+        # loading processes have one thread, and what they load is what this process would
+        with one_thread(), CropFrames(opened) as frames:
             albedo = clip_albedo(opened, self.albedo, renderer, frames)
             return RenderedWindows(render_clip(opened, part, renderer, albedo, frames))
 

@@ -1,7 +1,8 @@
-"""Frames of a batch side by side, for kernels that hold no lock."""
+"""How many threads work on a batch: many side by side where kernels hold no lock, or one for the sake of the bytes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import torch
 
@@ -21,3 +22,14 @@ def share_frames(work: Callable[[int, int], None], batch: int) -> None:
         return
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(lambda first: work(first, workers), range(workers)))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: sums are rounded alike wherever they are computed, so pictures have the same bytes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

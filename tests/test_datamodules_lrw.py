@@ -13,6 +13,7 @@ from face.albedo import detailed_albedo
 from face.coefficients import EXPRESSION, get_pose
 from face.models.registry import load_face_model
 from face.rendering import Renderer
+from face.threads import one_thread
 from media.errors import InputError
 from tests.prepared_corpus import write_corpus
 
@@ -131,7 +132,8 @@ def test_rendered_windows_are_those_of_the_frames(frames):
     for clip, speaker in zip(clips(frames, FRAMES, "train"), (0, 1, 1), strict=True):
         pictures, chi = clip.frames(slice(0, len(clip))), torch.from_numpy(clip.coefficients)
         target = channels_first(pictures)
-        rendered, mask = render_over(renderer, chi, detailed_albedo(pictures, chi, renderer), target)
+        with one_thread():
+            rendered, mask = render_over(renderer, chi, detailed_albedo(pictures, chi, renderer), target)
         for t in range(len(clip)):
             sample = data.train_set[number]
             assert torch.equal(sample["rendered"], to_network(rendered[[max(t - 2, 0), max(t - 1, 0), t]]))
