@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import httpx2
 import pytest
@@ -161,6 +162,9 @@ def test_it_listens_on_loopback_unless_told_otherwise(study: Study) -> None:
 
 def test_it_ends_when_told_to(study: Study) -> None:
     with served(study.folder) as server:
+        urlopen(
+            server.url
+        ).close()  # it answers, so it also listens to signals, which a background job may ignore till then
         start = time.monotonic()
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(30) in (0, 130)
