@@ -34,10 +34,6 @@ class FrameMean(Metric):
         self.total += values[valid].sum()
         self.frames += valid.sum()
 
-    def update(self, *arguments: Any, **options: Any) -> None:
-        """Adds what each metric says it does."""
-        raise NotImplementedError
-
     def compute(self) -> Tensor:
         """Mean over all frames seen, () float; nan when there was none."""
         return (self.total / self.frames).float()

@@ -33,17 +33,18 @@ def code_commit(repository: Path = REPOSITORY) -> str:
     Returns:
         Empty where there is no git or no repository.
     """
-    commit = _git(repository, "rev-parse", "HEAD")
+    commit = git_output(repository, "rev-parse", "HEAD")
     if commit is None:
         return ""
-    difference = (_git(repository, "diff", "HEAD", "--", "*.py") or "") + (
-        _git(repository, "ls-files", "--others", "--exclude-standard", "--", "*.py") or ""
+    difference = (git_output(repository, "diff", "HEAD", "--", "*.py") or "") + (
+        git_output(repository, "ls-files", "--others", "--exclude-standard", "--", "*.py") or ""
     )
     mark = f"+{hashlib.sha256(difference.encode()).hexdigest()[:8]}" if difference else ""
     return commit.strip()[:12] + mark
 
 
-def _git(repository: Path, *arguments: str) -> str | None:
+def git_output(repository: Path, *arguments: str) -> str | None:
+    """What a git command prints; None where there is no git, no repository, or no answer within 20 s."""
     try:
         done = subprocess.run(
             ["git", "-C", str(repository), *arguments], capture_output=True, text=True, errors="replace", timeout=20

@@ -12,7 +12,8 @@ from datamodules.ray_workers import RayWorkers
 from datamodules.shard import Shard
 from datamodules.synthetic.lrw_corpus import CorpusSize, make_lrw_corpus
 from datamodules.workers import LocalWorkers, Workers
-from experiments.limits import read_offset, read_shard
+from experiments.limits import read_shard
+from experiments.person import preparation_keywords
 from experiments.settings import EMBEDDED
 from face.assets import cache_folder
 from media.errors import InputError
@@ -54,7 +55,7 @@ def prepare(settings: dict[str, Any]) -> Path:
     Raises:
         InputError: If the corpus, its folder or a setting cannot be used, or too many clips failed.
     """
-    data, face, launch = settings["data"], settings["face"], settings["launch"]
+    data, launch = settings["data"], settings["launch"]
     if data["layout"] == PREPARED:
         read_manifest(prepared_folder(settings))
         return prepared_folder(settings)
@@ -65,15 +66,7 @@ def prepare(settings: dict[str, Any]) -> Path:
         prepared_folder(settings),
         layout=data["layout"],
         shard=read_shard(settings["shard"]),
-        preparation=Preparation(
-            audio_offset=read_offset(data["audio_offset"]),
-            face_model=face["model"],
-            face_model_file=face["model_file"],
-            reconstruction=face["reconstruction"],
-            reconstruction_file=face["reconstruction_file"],
-            identity_encoder=face["identity_encoder"],
-            identity_onnx=face["identity_onnx"],
-        ),
+        preparation=Preparation(**preparation_keywords(settings)),
         largest_failed_share=data["largest_failed_share"],
         workers=WORKERS[launch["workers"]](launch["processes"]),
         progress=True,

@@ -46,13 +46,7 @@ def prepare(settings: dict[str, Any], folder: Path) -> Clip:
         video,
         cache / "clips",
         train_seconds=data["train_seconds"],
-        audio_offset=read_offset(data["audio_offset"]),
-        face_model=face["model"],
-        face_model_file=face["model_file"],
-        reconstruction=face["reconstruction"],
-        reconstruction_file=face["reconstruction_file"],
-        identity_encoder=face["identity_encoder"],
-        identity_onnx=face["identity_onnx"],
+        **preparation_keywords(settings),
         progress=True,
     )
     facts = {
@@ -73,6 +67,20 @@ def prepare(settings: dict[str, Any], folder: Path) -> Clip:
     }
     _write_json(folder / "preparation.json", facts)
     return clip
+
+
+def preparation_keywords(settings: dict[str, Any]) -> dict[str, Any]:
+    """What a person's video and the clips of a corpus are prepared with alike: keywords of `Preparation`."""
+    face = settings["face"]
+    return {
+        "audio_offset": read_offset(settings["data"]["audio_offset"]),
+        "face_model": face["model"],
+        "face_model_file": face["model_file"],
+        "reconstruction": face["reconstruction"],
+        "reconstruction_file": face["reconstruction_file"],
+        "identity_encoder": face["identity_encoder"],
+        "identity_onnx": face["identity_onnx"],
+    }
 
 
 def require_same_face(folder: Path, settings: dict[str, Any]) -> None:

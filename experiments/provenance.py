@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from evaluation.origin import git_output
 from experiments.launch import is_first_process
 from experiments.settings import run_id
 
@@ -98,11 +98,11 @@ def code_state(repository: Path = REPOSITORY) -> tuple[str | None, str]:
     Returns:
         `(None, "")` where there is no git or no repository.
     """
-    commit = _git(repository, "rev-parse", "HEAD")
+    commit = git_output(repository, "rev-parse", "HEAD")
     if commit is None:
         return None, ""
-    untracked = _git(repository, "ls-files", "--others", "--exclude-standard") or ""
-    difference = _git(repository, "diff", "HEAD") or ""
+    untracked = git_output(repository, "ls-files", "--others", "--exclude-standard") or ""
+    difference = git_output(repository, "diff", "HEAD") or ""
     return commit.strip(), difference + "".join(f"new file: {name}\n" for name in untracked.splitlines())
 
 
@@ -154,16 +154,6 @@ def peak_memory() -> int:
             return int(line.split()[1]) * 1024
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return largest if sys.platform == "darwin" else largest * 1024  # kilobytes everywhere but there
-
-
-def _git(repository: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(repository), *arguments], capture_output=True, text=True, errors="replace", timeout=20
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
 
 
 def _append(folder: Path, name: str, entry: dict[str, Any]) -> None:

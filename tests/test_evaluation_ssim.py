@@ -5,28 +5,16 @@ import doctest
 import numpy as np
 import pytest
 import torch
-from skimage.data import astronaut
 from skimage.metrics import structural_similarity
 
 from evaluation import ssim as module
 from evaluation.ssim import SSIM, WINDOWS, ssim, ssim_map
+from tests.changed_photos import changed_photos, to_batch
 
 
 @pytest.fixture(scope="module")
 def pair() -> tuple[np.ndarray, np.ndarray]:
-    """(4, 64, 80, 3) uint8: a photo, and the same with noise, a shift, a flat square and other contrast."""
-    rng = np.random.default_rng(0)
-    reference = np.stack([astronaut()[y : y + 64, 180:260] for y in (40, 100, 300, 400)])
-    generated = reference.astype(np.float64)
-    generated[0] += rng.normal(0, 12, generated[0].shape)
-    generated[1] = np.roll(generated[1], 2, axis=1)
-    generated[2, 10:40, 10:40] = 128
-    generated[3] = 0.5 * generated[3] + 60
-    return np.clip(np.round(generated), 0, 255).astype(np.uint8), reference
-
-
-def to_batch(frames: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(frames.copy()).permute(0, 3, 1, 2)
+    return changed_photos()
 
 
 def test_doctests() -> None:
