@@ -18,7 +18,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "face.albedo": ("mean", "low_frequency", "detailed"),
     "face.identity_encoder": ("coefficients", "arcface"),
     "audio2pose.encoder": ("compact", "wide"),
-    "audio2pose.normalisation": ("group", "batch"),
+    "audio2pose.normalisation": ("layer", "group", "batch"),
     "memory_gan.identity_source": ("memory", "true", "none"),
     "memory_gan.spatial_encoder": ("seeded", "imagenet"),
     "trainer.accelerator": ("auto", "cpu", "gpu", "mps"),

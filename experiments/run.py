@@ -193,7 +193,7 @@ def _check_training(settings: dict[str, Any]) -> None:
                 f"add fit.{stage}.batch_size={processes * math.ceil(fit['batch_size'] / processes)}"
             )
     if processes > 1 and "audio2pose" in settings["fit"] and settings["audio2pose"]["normalisation"] == "batch":
-        raise InputError("audio2pose.normalisation=batch would differ between processes: train in one, or use group")
+        raise InputError("audio2pose.normalisation=batch would differ between processes: train in one, or use layer")
 
 
 def _check_lengths(settings: dict[str, Any]) -> None:

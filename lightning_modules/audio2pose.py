@@ -49,7 +49,8 @@ class Audio2PoseLSTM(pl.LightningModule):
         hidden_size: Of the LSTM.
         layers: Of the LSTM.
         dropout: In the encoder, and between LSTM layers.
-        normalisation: `group`, or `batch` as in the original code, which refuses to train in several processes.
+        normalisation: `layer`, `group` (`wide` only), or `batch` as in the original code, which refuses to train in
+            several processes.
         mfcc_noise: Deviation of the noise added to every normalised MFCC in training.
         mfcc_shift: Deviation of an offset added to each normalised coefficient, constant in a sample: another
             microphone, another voice.
@@ -99,7 +100,7 @@ class Audio2PoseLSTM(pl.LightningModule):
         hidden_size: int = 128,
         layers: int = 1,
         dropout: float = 0.3,
-        normalisation: str = "group",
+        normalisation: str = "layer",
         mfcc_noise: float = 0.0,
         mfcc_shift: float = 0.0,
         loss_weights: dict[str, float] = LOSS_WEIGHTS,
@@ -144,7 +145,7 @@ class Audio2PoseLSTM(pl.LightningModule):
             ValueError: BatchNorm in several processes.
         """
         if self.normalisation == "batch" and self.trainer.world_size > 1:
-            raise ValueError("normalisation=batch differs from process to process: train in one, or use group")
+            raise ValueError("normalisation=batch differs from process to process: train in one, or use layer")
 
     def forward(self, mfcc: Tensor, state: State | None = None) -> tuple[Tensor, Tensor, State]:
         """Speech to motion; a long utterance may come in pieces, each with the state the last one returned.

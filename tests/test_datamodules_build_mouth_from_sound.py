@@ -5,14 +5,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from datamodules.synthetic.build_mouth_from_sound import _ACCENTS, _VARIANTS, build, speech_and_opening
+from datamodules.synthetic.build_mouth_from_sound import build, speech_and_opening
 from datamodules.synthetic.speech import Voice, speak_all
+from datamodules.synthetic.voices import ACCENTS, VARIANTS
 from face.mouth_from_sound import WEIGHTS, MouthFromSound, normalised_log, predicted_opening
 from media.mel import mel_power
 
 
 def test_espeak_knows_every_voice() -> None:
-    voices = [*(Voice(accent) for accent in _ACCENTS), *(Voice(_ACCENTS[0] + variant) for variant in _VARIANTS)]
+    voices = [*(Voice(accent) for accent in ACCENTS), *(Voice(ACCENTS[0] + variant) for variant in VARIANTS)]
     assert len(speak_all([(["Hello."], voice) for voice in voices])) == len(voices)
 
 

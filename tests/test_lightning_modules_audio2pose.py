@@ -5,6 +5,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_modules.audio2pose import Audio2PoseLSTM
+from lightning_modules.networks.audio_encoder import AUDIO_ENCODERS
 
 SMALL = {"encoder_channels": 8, "feature_size": 24, "hidden_size": 32}
 
@@ -30,7 +31,8 @@ def make_module(seed=0, **keywords):
 def make_batch(module, batch=4, frames=16, seed=0):
     """Motion that follows from the sound: the loudness of two bands moves two coefficients and the head."""
     generator = torch.Generator().manual_seed(seed)
-    normal = torch.randn(batch, frames, 28, 12, generator=generator)
+    rows = torch.randn(batch, 4 * frames + 24, 12, generator=generator)
+    normal = rows.unfold(1, 28, 4).transpose(2, 3)  # windows of neighbouring frames share rows
     cue = normal[:, :, 12:16].mean(2)
     expression, pose = torch.zeros(batch, frames, 64), torch.zeros(batch, frames, 6)
     expression[..., :12], pose[..., :6] = 4 * cue, cue[..., :6]
@@ -155,7 +157,7 @@ def test_wide_encoder_has_the_size_of_the_original():
     encoder = WideEncoder(64, 256, 0.0, "batch")
     # convolutions 2.14 M, linear layers 25.69 M
     assert sum(parameter.numel() for parameter in encoder.parameters()) == pytest.approx(27.83e6, rel=1e-3)
-    assert encoder(torch.zeros(2, 28, 12)).shape == (2, 256)
+    assert encoder(torch.zeros(2, 3, 28, 12)).shape == (2, 3, 256)
 
 
 def test_batch_normalisation_refuses_several_processes():
@@ -235,3 +237,17 @@ def test_wrong_arrays_are_refused(name, value, message):
 def test_unknown_choices_are_refused(keywords):
     with pytest.raises(ValueError, match="expected one of"):
         make_module(**keywords)
+
+
+@pytest.mark.parametrize("encoder", ["compact", "wide"])
+def test_a_feature_is_a_function_of_its_own_window(encoder):
+    torch.manual_seed(0)
+    network = AUDIO_ENCODERS[encoder](4, 16, 0.0, "layer").eval()
+    windows = torch.randn(2, 4 * 9 + 24, 12).unfold(1, 28, 4).transpose(2, 3)
+    one_by_one = torch.stack([network(windows[:, [t]])[:, 0] for t in range(9)], 1)
+    torch.testing.assert_close(network(windows), one_by_one)
+
+
+def test_compact_encoder_refuses_statistics_over_many_windows():
+    with pytest.raises(ValueError, match="normalisation=group"):
+        make_module(normalisation="group")

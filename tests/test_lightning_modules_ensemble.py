@@ -22,8 +22,9 @@ def make(members: int, seed: int = 0) -> Audio2PoseLSTM:
 
 def batch(size: int = 3, frames: int = 7) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(5)
-    shapes = {"mfcc": (size, frames, 28, 12), "expression": (size, frames, 64), "pose": (size, frames, 6)}
-    return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    shapes = {"mfcc": (size, 4 * frames + 24, 12), "expression": (size, frames, 64), "pose": (size, frames, 6)}
+    made = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    return made | {"mfcc": made["mfcc"].unfold(1, 28, 4).transpose(2, 3)}  # windows of neighbours share rows
 
 
 def alone(module: Audio2PoseLSTM, number: int) -> Audio2PoseLSTM:

@@ -23,6 +23,7 @@ from datamodules.synthetic.prosody import read_prosody
 from datamodules.synthetic.sentences import sentences
 from datamodules.synthetic.speech import Speech, Voice, fit_length, speak_all
 from datamodules.synthetic.visemes import OPENING, PRESS, articulate
+from datamodules.synthetic.voices import ACCENTS, VARIANTS
 from face.mouth_from_sound import WEIGHTS, MouthFromSound, normalised_log
 from media.errors import InputError
 from media.mel import BANDS, ROWS_PER_FRAME, mel_power
@@ -36,13 +37,6 @@ _TOGETHER = 40  # utterances of one espeak-ng process
 _BATCH, _LENGTH = 16, 150  # samples and their frames
 _RATE = 3e-3
 _PRESSED = 0.3  # of the opening that pressed lips take away
-_ACCENTS = ("en-us", "en-us-nyc", "en-gb-scotland", "en-029", "en-gb-x-rp", "en-gb-x-gbclan")
-_VARIANTS = (
-    *("", "+m1", "+m2", "+m3", "+m4", "+m5", "+m6", "+m7", "+m8", "+f1", "+f2", "+f3", "+f4", "+f5", "+croak"),
-    *("+klatt", "+klatt2", "+klatt3", "+klatt4", "+Andy", "+Annie", "+Denis", "+Jacky", "+Lee", "+Mario", "+Michael"),
-    *("+Mike", "+Steph", "+anika", "+aunty", "+belinda", "+benjamin", "+caleb", "+david", "+ed", "+edward", "+iven"),
-    *("+john", "+linda", "+max", "+michel", "+norbert", "+pablo", "+paul", "+quincy", "+rob", "+sandro", "+travis"),
-)
 
 
 def build(output: Path, utterances: int = UTTERANCES, steps: int = STEPS, seed: int = 0) -> float:
@@ -107,7 +101,7 @@ def train(spoken: list[tuple[Tensor, Tensor]], steps: int, seed: int) -> tuple[M
 
 
 def _voice(rng: np.random.Generator) -> Voice:
-    name = str(rng.choice(_ACCENTS)) + str(rng.choice(_VARIANTS))
+    name = str(rng.choice(ACCENTS)) + str(rng.choice(VARIANTS))
     return Voice(name, int(rng.integers(130, 215)), int(rng.integers(20, 85)), int(rng.integers(30, 90)))
 
 

@@ -8,14 +8,9 @@ from datamodules.synthetic.lighting import Light, fit_light
 from datamodules.synthetic.paint import paint_room
 from datamodules.synthetic.person import Person, draw_person
 from datamodules.synthetic.speech import Voice
+from datamodules.synthetic.voices import ACCENTS, FEMININE, MASCULINE
 from face.camera import CAMERA_DISTANCE, Camera
 
-# Accents of English whose phonemes the mouth shapes know, and variants of the voice that sound like adults.
-_ACCENTS = ("en-us", "en-us-nyc", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-scotland", "en-029")
-_FEMININE, _MASCULINE = (
-    ("+f1", "+f2", "+f3", "+f4", "+f5"),
-    ("", "+m1", "+m2", "+m3", "+m4", "+m5", "+m6", "+m7", "+m8"),
-)
 _GREY, _BLACK = np.array([0.55, 0.54, 0.53]), np.array([0.07, 0.06, 0.06])
 _BROWN_EYES = np.array([0.30, 0.17, 0.09])
 _DARK = (
@@ -96,8 +91,8 @@ def jitter(voice: Voice, rng: np.random.Generator) -> Voice:
 
 
 def _voice(feminine: bool, rng: np.random.Generator) -> Voice:
-    name = str(rng.choice(_ACCENTS)) + str(rng.choice(_FEMININE if feminine else _MASCULINE))
-    return Voice(name, int(rng.integers(140, 190)), int(rng.integers(25, 75)), int(rng.integers(35, 85)))
+    name = str(rng.choice(ACCENTS)) + str(rng.choice(FEMININE if feminine else MASCULINE))
+    return Voice(name, int(rng.integers(135, 205)), int(rng.integers(20, 85)), int(rng.integers(30, 90)))
 
 
 def _studio_light(rng: np.random.Generator) -> Light:

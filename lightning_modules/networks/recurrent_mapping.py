@@ -18,7 +18,7 @@ class RecurrentMapping(nn.Module):
         hidden_size: Of the LSTM.
         layers: Of the LSTM.
         dropout: In the encoder, and between LSTM layers.
-        normalisation: Of the encoder, `group` or `batch`.
+        normalisation: Of the encoder, one of `NORMALISATIONS`.
     """
 
     def __init__(
@@ -45,8 +45,7 @@ class RecurrentMapping(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, mfcc: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Normalised windows (B, T, 28, 12) -> (B, T, outputs) and the state after the last frame."""
-        features = self.encoder(mfcc.flatten(0, 1)).unflatten(0, mfcc.shape[:2])
-        hidden, state = self.lstm(features, state)
+        """Normalised windows (B, T, 28, 12) of consecutive frames -> (B, T, outputs) and the last frame's state."""
+        hidden, state = self.lstm(self.encoder(mfcc), state)
         outputs: Tensor = self.head(hidden)
         return outputs, state
