@@ -45,8 +45,8 @@ _LEFT_EYE = (
     *(350, 357, 465, 383, 300, 293, 334, 296, 336, 285, 417),
 )
 # Ours: how much of the second look's movement its points take, in the order above: outer, inner, second and third ring
-# of the lips; rim of the lids, ring around it, brows and cheeks. All of it would leave twice as much of a face's movement
-# outside of the 64 expressions.
+# of the lips; rim of the lids, ring around it, brows and cheeks. With all of it, twice as much of a face's movement
+# would lie outside of the 64 expressions.
 _MOUTH_SHARES = np.repeat([0.5, 1.0, 0.75, 1.0], 20)
 _EYE_SHARES = np.repeat([1.0, 0.5, 0.0], [16, 16, 39])
 # The second looks: their input and output in the file, which counts left and right in the picture, their points, and
