@@ -53,6 +53,21 @@ def test_lips_and_lids_close(net: LandmarkNet) -> None:
     assert np.median([lid_opening(b) / lid_opening(a) for a, b in zip(rest, closed, strict=True)]) < 0.4
 
 
+def test_the_second_look_moves_lips_and_shuts_eyes_alone(net: LandmarkNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    picture = Painter(random_person(rng)).portrait(Expression(lids=(0.2, 0.2), gap_lower=0.1, jaw_drop=0.1), rng)
+    points = net(picture).points
+    monkeypatch.setattr(net, "_second", [])
+    first = net(picture).points
+    move = points - first
+    assert not move[:, 2].any()
+    assert not move[[105, 334, 50, 280, 4, 152]].any()  # brows, cheeks, nose, chin
+    assert np.abs(move[[13, 14, 159, 386]]).max() > 0.5
+    for upper, lower, ends in ((159, 145, (33, 133)), (386, 374, (362, 263))):
+        along = first[ends[1], :2] - first[ends[0], :2]
+        np.testing.assert_allclose(move[[upper, lower, *ends], :2] @ along, 0, atol=1e-9)
+
+
 def test_a_patch_is_upright_and_holds_its_points_with_a_margin() -> None:
     rng = np.random.default_rng(2)
     angle = 0.5

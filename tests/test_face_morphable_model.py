@@ -103,17 +103,20 @@ def test_the_mesh_is_wound_consistently_and_the_membrane_closes_the_mouth(model:
     assert sorted(open_rings) == sorted(map(sorted, (OUTLINE, RIGHT_EYE, LEFT_EYE)))
 
 
-def test_components_do_not_fold_the_face(model: MorphableModel) -> None:
+def test_components_hardly_fold_the_face(model: MorphableModel) -> None:
     triangles, mean = model.triangles.numpy(), model.mean_shape.double().numpy()
     rest = area_vectors(mean, triangles)
     area = np.linalg.norm(rest, axis=1)
-    for basis in (model.identity_basis, model.expression_basis):
-        for component in basis.double().numpy():
-            # An opening mouth has no negative: one sign of such a component may push the closed lips together.
-            turned = [(area_vectors(mean + sign * component, triangles) * rest).sum(axis=1) < 0 for sign in (-2, 2)]
-            folded = [area[flip].sum() / area.sum() for flip in turned]
-            assert min(folded) < 1e-5
-            assert max(folded) < 2e-3
+    folding = 0
+    for component in (*model.identity_basis.double().numpy(), *model.expression_basis.double().numpy()):
+        # An opening mouth has no negative: one sign of such a component presses slivers at the corners of closed lips.
+        turned = [(area_vectors(mean + sign * component, triangles) * rest).sum(axis=1) < 0 for sign in (-2, 2)]
+        folded = [area[flip].sum() / area.sum() for flip in turned]
+        assert min(folded) < 1e-6
+        assert max(folded) < 5e-4
+        assert all((abs(mean[triangles[flip], 1] + 0.4) < 0.03).all() for flip in turned)  # between the lips
+        folding += sum(bool(flip.any()) for flip in turned)
+    assert folding < 20  # of 288; 16 were seen
 
 
 def test_bases_are_scaled_by_their_deviations(model: MorphableModel) -> None:

@@ -241,5 +241,5 @@ def test_real_head_angles_agree_on_six_recordings(model: MorphableModel) -> None
     mine, other = np.concatenate(ours), np.concatenate(theirs)
     correlations = [np.corrcoef(mine[:, axis], other[:, axis])[0, 1] for axis in range(3)]
     errors = np.degrees(np.abs(mine - other).mean(0))
-    assert (np.array(correlations) >= [0.90, 0.98, 0.99]).all()  # pitch, yaw, roll; seen: 0.926, 0.990, 0.997
-    assert (errors <= [1.0, 0.7, 0.5]).all()  # degrees; seen: 0.70, 0.46, 0.26
+    assert (np.array(correlations) >= [0.90, 0.98, 0.99]).all()  # pitch, yaw, roll; seen: 0.924, 0.990, 0.996
+    assert (errors <= [1.0, 0.7, 0.5]).all()  # degrees; seen: 0.71, 0.47, 0.27
