@@ -26,6 +26,7 @@ from experiments.score_table import summary
 from experiments.settings import (
     CONFIGS,
     EMBEDDED,
+    GENERAL,
     PARENTS,
     compose,
     differences,
@@ -171,11 +172,19 @@ def check_machine(settings: dict[str, Any], folder: Path) -> None:
         raise InputError("face.identity_encoder=arcface needs the network's file: add face.identity_onnx=FILE.onnx")
     if settings["memory_gan"]["spatial_encoder"] == "imagenet" and not settings["memory_gan"]["spatial_weights"]:
         raise InputError("memory_gan.spatial_encoder=imagenet needs ResNet-18: add memory_gan.spatial_weights=FILE.pth")
+    _check_parents(settings)
+    _check_training(settings)
+
+
+def _check_parents(settings: dict[str, Any]) -> None:
     for key in PARENTS:
         parent = settings[key]
-        if parent and not (Path(parent).expanduser() / DONE).is_file():
+        if key == "init_from_audio2pose" and parent == GENERAL:
+            from experiments.shipped import require_shipped_network  # imports torch
+
+            require_shipped_network(settings)
+        elif parent and not (Path(parent).expanduser() / DONE).is_file():
             raise InputError(f"{key}={parent} is not the folder of a finished run (it has no file {DONE})")
-    _check_training(settings)
 
 
 def _check_training(settings: dict[str, Any]) -> None:
