@@ -104,3 +104,10 @@ def test_recordings_out_of_step(name: str, lowest: float, highest: float) -> Non
     estimate = estimate_offset(mouth_opening(tracked.landmarks), movement, read_audio(video)[: 640 * FRAMES])
     assert lowest <= estimate.frames <= highest
     assert estimate.is_clear
+
+
+def test_a_far_offset_needs_more_evidence_than_a_near_one() -> None:
+    confidence = 0.13
+    assert OffsetEstimate(-2.0, confidence, 0.4).correction == -2
+    assert OffsetEstimate(8.3, confidence, 0.4).correction == 0
+    assert OffsetEstimate(8.3, 0.2, 0.4).correction == 8

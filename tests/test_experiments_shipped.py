@@ -8,8 +8,9 @@ import torch
 
 from experiments import provenance
 from experiments.parents import start_from_parent
+from experiments.run import check_machine
 from experiments.settings import GENERAL, GENERAL_WEIGHTS, compose, file_sha256, flatten, nest, run_id, save_settings
-from experiments.shipped import load_shipped, ship
+from experiments.shipped import load_shipped, require_shipped_network, ship
 from face.models.morphable_model import mouth_opening_map
 from face.models.registry import load_face_model
 from media.audio import mfcc_windows
@@ -86,3 +87,13 @@ def test_the_mouth_follows_a_voice_never_heard() -> None:
         expression, _, _ = module.eval()(torch.from_numpy(windows)[None])
     opening, true = (values @ mouth_opening_map(model) for values in (expression[0].numpy(), chi[:, EXPRESSION]))
     assert np.corrcoef(opening, true)[0, 1] > 0.6
+
+
+@pytest.mark.parametrize("unfit", ["face.model=bfm", "audio2pose.hidden_size=64"])
+def test_general_weights_are_refused_before_long_work(unfit: str, tmp_path: Path) -> None:
+    chosen = ["experiment=personal", "data.video=embedded", f"runs={tmp_path}"]
+    check_machine(compose(chosen), tmp_path)
+    settings = compose([*chosen, unfit])
+    settings["face"]["model_file"] = None
+    with pytest.raises(InputError, match="=null to start from scratch"):
+        require_shipped_network(settings)
