@@ -60,7 +60,8 @@ class Audio2PoseLSTM(pl.LightningModule):
         weight_decay: Of AdamW; 0 is Adam.
         gradient_clip: Largest norm of the gradient; 0 for none.
         average_decay: Share that stays of the running average of weights which is used at test; 0 for none.
-        members: Networks that learn side by side, from unequal starts, and are averaged at test.
+        members: Networks that learn side by side, from unequal starts; at test expressions are averaged, and the head
+            pose is that of the last.
 
     Raises:
         ValueError: An array of another shape, a scale that is not above 0, an unknown choice.
@@ -120,6 +121,7 @@ class Audio2PoseLSTM(pl.LightningModule):
             self.hparams[name] = tensor.clone()  # so that a checkpoint loads without the arrays at hand
         self.network = make_mapping(
             EXPRESSION_SIZE + POSE_SIZE,
+            EXPRESSION_SIZE,
             members,
             encoder=encoder,
             encoder_channels=encoder_channels,

@@ -35,13 +35,13 @@ def alone(module: Audio2PoseLSTM, number: int) -> Audio2PoseLSTM:
     return single
 
 
-def test_members_start_unequal_and_are_averaged_at_test() -> None:
+def test_members_start_unequal_and_their_expressions_are_averaged_at_test() -> None:
     module, windows = make(3).eval(), batch()["mfcc"]
     expression, pose, _ = module(windows)
     single = [alone(module, number).eval()(windows) for number in range(3)]
     assert not torch.allclose(single[0][0], single[1][0], atol=1e-4)
     torch.testing.assert_close(expression, torch.stack([one[0] for one in single]).mean(0))
-    torch.testing.assert_close(pose, torch.stack([one[1] for one in single]).mean(0))
+    torch.testing.assert_close(pose, single[-1][1])
 
 
 def test_an_utterance_in_pieces_is_the_whole_utterance() -> None:

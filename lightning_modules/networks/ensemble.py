@@ -1,4 +1,4 @@
-"""Several mappings from sound to motion that learn side by side and speak with one voice: the mean of what they say."""
+"""Several mappings from sound to motion that learn side by side and speak with one voice."""
 
 from typing import Any
 
@@ -12,14 +12,17 @@ class Ensemble(nn.Module):
     """Members of equal shape and unequal start, each trained on its own.
 
     In training the batch holds one share per member, in order (`shares`), and each sees its own. At test every member
-    hears everything, and the outputs are averaged.
+    hears everything. What the sound decides is averaged; of the rest only the last member is asked, for it hardly
+    follows from the sound, and a mean of several courses moves less than any of them.
 
     Args:
         members: Two or more.
+        averaged: How many of the outputs, from the first on, are averaged.
     """
 
-    def __init__(self, members: list[RecurrentMapping]):
+    def __init__(self, members: list[RecurrentMapping], averaged: int):
         super().__init__()
+        self.averaged = averaged
         self.members = nn.ModuleList(members)
 
     def forward(self, mfcc: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -29,14 +32,25 @@ class Ensemble(nn.Module):
         states = [None] * count if state is None else list(zip(*(part.chunk(count) for part in state), strict=True))
         spoken = [member(*inputs) for member, inputs in zip(self.members, zip(heard, states, strict=True), strict=True)]
         outputs, after = zip(*spoken, strict=True)
-        together = torch.cat(outputs) if self.training else torch.stack(outputs).mean(0)
+        if self.training:
+            together = torch.cat(outputs)
+        else:
+            mean = torch.stack(outputs)[..., : self.averaged].mean(0)
+            together = torch.cat([mean, outputs[-1][..., self.averaged :]], -1)
         return together, (torch.cat([h for h, _ in after]), torch.cat([c for _, c in after]))
 
 
-def make_mapping(outputs: int, members: int, **shape: Any) -> RecurrentMapping | Ensemble:
-    """One network, or several that differ in their random start; `shape` are the keywords of `RecurrentMapping`."""
+def make_mapping(outputs: int, averaged: int, members: int, **shape: Any) -> RecurrentMapping | Ensemble:
+    """One network, or several that differ in their random start.
+
+    Args:
+        outputs: Numbers per frame.
+        averaged: How many of them several networks average at test.
+        members: How many networks.
+        **shape: Keywords of `RecurrentMapping`.
+    """
     networks = [RecurrentMapping(outputs, **shape) for _ in range(members)]
-    return networks[0] if members == 1 else Ensemble(networks)
+    return networks[0] if members == 1 else Ensemble(networks, averaged)
 
 
 def first_member(network: nn.Module) -> nn.Module:
