@@ -116,10 +116,17 @@ def small_gan():
     from datamodules.windows import RenderedFrames, RenderedWindows
     from lightning_modules.memory_gan import MemoryGAN
 
-    chosen = compose(["memory_gan.levels=2", "memory_gan.channels=4", "memory_gan.full_channels=4",
-                      "memory_gan.discriminator_channels=4", "memory_gan.spatial_size=32",
-                      "memory_gan.memory_slots=5",
-                      "memory_gan.decay_fraction=0"])  # fmt: skip; it would follow from the epochs, which are others
+    chosen = compose(
+        [
+            "memory_gan.levels=2",
+            "memory_gan.channels=4",
+            "memory_gan.full_channels=4",
+            "memory_gan.discriminator_channels=4",
+            "memory_gan.spatial_size=32",
+            "memory_gan.memory_slots=5",
+            "memory_gan.decay_fraction=0",
+        ]
+    )  # fmt: skip; it would follow from the epochs, which are others
     generator = torch.Generator().manual_seed(0)
     true = torch.randint(0, 256, (12, 3, 32, 32), generator=generator, dtype=torch.uint8)
     identity = nn.functional.normalize(torch.randn(12, 512, generator=generator), dim=1)
