@@ -126,7 +126,7 @@ def small_gan():
             "memory_gan.memory_slots=5",
             "memory_gan.decay_fraction=0",
         ]
-    )  # fmt: skip; it would follow from the epochs, which are others
+    )  # no decay: it would follow from the number of epochs, which differs between the parts
     generator = torch.Generator().manual_seed(0)
     true = torch.randint(0, 256, (12, 3, 32, 32), generator=generator, dtype=torch.uint8)
     identity = nn.functional.normalize(torch.randn(12, 512, generator=generator), dim=1)
