@@ -49,12 +49,12 @@ _LEFT_EYE = (
 # would lie outside of the 64 expressions.
 _MOUTH_SHARES = np.repeat([0.5, 1.0, 0.75, 1.0], 20)
 _EYE_SHARES = np.repeat([1.0, 0.5, 0.0], [16, 16, 39])
-# The second looks: their input and output in the file, which counts left and right in the picture, their points, and
-# two of those that lie level in the patch.
+# The second looks: their input and output in the file, which counts left and right in the picture, their points, two of
+# those that lie level in the patch, and the shares.
 _SECOND_LOOKS = (
-    ("transform_tensor_bilinear_v2", "conv_lips", _MOUTH, MOUTH_CORNERS),
-    ("transform_tensor_bilinear_v2_1", "conv_left_eye", _RIGHT_EYE, RIGHT_EYE_CORNERS),
-    ("transform_tensor_bilinear_v2_2", "conv_right_eye", _LEFT_EYE, LEFT_EYE_CORNERS[::-1]),
+    ("transform_tensor_bilinear_v2", "conv_lips", _MOUTH, MOUTH_CORNERS, _MOUTH_SHARES),
+    ("transform_tensor_bilinear_v2_1", "conv_left_eye", _RIGHT_EYE, RIGHT_EYE_CORNERS, _EYE_SHARES),
+    ("transform_tensor_bilinear_v2_2", "conv_right_eye", _LEFT_EYE, LEFT_EYE_CORNERS[::-1], _EYE_SHARES),
 )
 
 
@@ -80,20 +80,24 @@ class _SecondLook:
         network: From a patch of features to the points, in quarters of a patch's pixel.
         points: Which ones, in its order.
         ends: Two points whose direction is the patch's x axis.
+        shares: How much of the movement each point takes.
+        along: Whether points may also move along that axis.
     """
 
     network: TfliteNetwork
     points: np.ndarray
     ends: tuple[int, int]
+    shares: np.ndarray
+    along: bool
 
     def correction(self, mesh: np.ndarray, features: np.ndarray) -> np.ndarray:
         """(N, 2) pixels by which the points are to be moved."""
         move = self.place(mesh, features) - mesh[self.points]
-        if len(self.points) == len(_MOUTH):
-            return move * _MOUTH_SHARES[:, None]
+        if self.along:
+            return move * self.shares[:, None]
         along = mesh[self.ends[1]] - mesh[self.ends[0]]
         across = np.array([-along[1], along[0]]) / np.linalg.norm(along)
-        return np.outer(move @ across * _EYE_SHARES, across)
+        return np.outer(move @ across * self.shares, across)
 
     def place(self, mesh: np.ndarray, features: np.ndarray) -> np.ndarray:
         """(N, 2) the points in pixels of the picture, from the whole mesh (468, 2) and the feature map."""
@@ -115,8 +119,8 @@ class LandmarkNet:
         mesh, *looks = _parts(model)
         self._mesh = TfliteNetwork(mesh)
         self._second = [
-            _SecondLook(TfliteNetwork(part), np.array(points), ends)
-            for part, (_, _, points, ends) in zip(looks, _SECOND_LOOKS, strict=True)
+            _SecondLook(TfliteNetwork(part), np.array(points), ends, shares, along=points is _MOUTH)
+            for part, (_, _, points, ends, shares) in zip(looks, _SECOND_LOOKS, strict=True)
         ]
 
     def __call__(self, picture: np.ndarray) -> Sighting:
@@ -136,7 +140,7 @@ class LandmarkNet:
 @lru_cache(maxsize=1)  # a tracker has two of these networks, and cutting takes a sixth of a second
 def _parts(model: Path) -> list[bytes]:
     """The first network and those of the second looks, as TFLite files."""
-    cuts = [(patch, [found]) for patch, found, _, _ in _SECOND_LOOKS]
+    cuts = [(patch, [found]) for patch, found, *_ in _SECOND_LOOKS]
     return parts_of(model.read_bytes(), [(_PICTURE, [_POINTS, _FEATURES, _LOGIT]), *cuts])
 
 
