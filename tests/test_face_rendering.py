@@ -1,5 +1,4 @@
 import math
-import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -140,7 +139,7 @@ def test_unknown_rasterizer():
         Renderer(SphereFace(), "numbr")
 
 
-def test_two_threads_and_a_forked_process_draw_the_same(renderer):
+def test_two_threads_draw_the_same(renderer):
     chi = 0.1 * torch.randn(6, SIZE, generator=torch.Generator().manual_seed(4))
     alone = renderer.render(chi, renderer.model.mean_texture)
     with ThreadPoolExecutor(2) as pool:
@@ -148,18 +147,6 @@ def test_two_threads_and_a_forked_process_draw_the_same(renderer):
     for one in both:
         assert torch.equal(one.image, alone.image)
         assert torch.equal(one.mask, alone.mask)
-    context = multiprocessing.get_context("fork")  # as data loading workers start
-    queue = context.SimpleQueue()
-
-    def draw() -> None:
-        torch.set_num_threads(1)  # as data loading does: OpenMP does not survive a fork
-        queue.put(renderer.render(chi, renderer.model.mean_texture).image.numpy().sum(dtype=np.float64))
-
-    process = context.Process(target=draw)
-    process.start()
-    process.join(60)
-    assert process.exitcode == 0
-    assert queue.get() == alone.image.numpy().sum(dtype=np.float64)
 
 
 def test_gradients_of_coefficients_and_albedo_at_fixed_visibility():
