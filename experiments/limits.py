@@ -24,6 +24,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "trainer.accelerator": ("auto", "cpu", "gpu", "mps"),
     "trainer.strategy": ("auto", "ddp"),
     "trainer.precision": ("auto", "32-true", "bf16-mixed"),
+    "background.matching": ("path", "key_frames"),
     "background.keyframe_axis": ("pitch", "yaw", "roll", "all"),
     "background.amplitude": ("training", "predicted"),
     "background.head_pose": ("predicted", "fixed"),

@@ -1,8 +1,10 @@
 """Background matching (paper, 3.3): which frames of the person's own video lie behind a generated head movement.
 
-A video of a few seconds holds too few poses to match every generated frame on its own. So only key frames, those in
-which the head turns farthest for a while, are matched; between them the video is played, forward or backward, never
-faster than it was filmed. The rules are those of the released code, which the paper does not spell out.
+A video of a few seconds holds too few poses to match every generated frame on its own. The paper matches only key
+frames, those in which the head turns farthest for a while; between them the video is played, forward or backward, never
+faster than it was filmed (`match_background`; the rules are those of the released code, which the paper does not spell
+out). Where key frames are too near one another to be reached, the video dithers and stands. `follow_pose` plays it
+within the same limits, but such that all frames together come as near the generated movement as they can.
 """
 
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ _SMOOTHING = 7  # frames, Hann window; original code. Shorter sequences have onl
 _FRAMES_PER_KEY = {1: 10, 3: 5}  # at least, on average, for one axis and for all three; original code
 _CLOSEST = 3  # frames: of two key frames nearer than this one is dropped; original code
 _SPEED = 1  # of playing the background, at most; original code
+_RELUCTANCE = 0.1  # radians of error in one frame that changing the speed by 1 may spare, or a frame of standing; ours
+_STEPS = (-1, 0, 1)  # of the source frame, from one generated frame to the next
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,42 @@ def match_background(predicted_angles: np.ndarray, gallery_angles: np.ndarray, a
     keys = find_key_frames(predicted, axis)
     matches = _match_key_frames(predicted[keys], keys, gallery)
     return BackgroundMatch(_interpolate(keys, matches, len(predicted)), keys)
+
+
+def follow_pose(predicted_angles: np.ndarray, gallery_angles: np.ndarray) -> np.ndarray:
+    """Play a video forward and backward such that its head follows a generated movement as closely as it can.
+
+    Of all ways to play it, never faster than it was filmed, the one of least cost, by dynamic programming over (source
+    frame, step): the sum over frames and axes of |filmed - generated angle|, and a price for changing the step and for
+    standing still, without which the video would dither around a pose.
+
+    Args:
+        predicted_angles: (N, 3) pitch, yaw, roll of the generated frames in radians.
+        gallery_angles: (M, 3) those of the video, in its order.
+
+    Returns:
+        (N,) int64, the gallery frame behind each generated frame; neighbours differ by 1 at most.
+
+    Raises:
+        ValueError: If a sequence is empty, misshapen or holds a value that is no number.
+    """
+    predicted = _checked(predicted_angles, "predicted_angles")
+    gallery = _checked(gallery_angles, "gallery_angles")
+    steps = np.array(_STEPS)
+    change = _RELUCTANCE * np.abs(steps[:, None] - steps)[..., None]  # (new step, old step, 1)
+    standing = _RELUCTANCE * (steps == 0)[:, None]
+    cost = np.tile(np.abs(predicted[0] - gallery).sum(1), (len(steps), 1))  # of the best way to (step, frame)
+    came_with = np.zeros((len(predicted), *cost.shape), np.int8)
+    for t, angles in enumerate(predicted[1:], start=1):
+        ways = cost + change
+        before = ways.argmin(1)
+        cheapest = np.take_along_axis(ways, before[:, None], 1)[:, 0]
+        for row, step in enumerate(_STEPS):
+            came_with[t, row] = np.roll(before[row], step)
+            cost[row] = np.roll(cheapest[row], step)
+        cost[0, -1] = cost[2, 0] = np.inf  # came from beyond the ends of the video
+        cost += np.abs(angles - gallery).sum(1) + standing
+    return _traced_back(cost, came_with)
 
 
 def with_amplitude(predicted_angles: np.ndarray, gallery_angles: np.ndarray) -> np.ndarray:
@@ -118,6 +158,16 @@ def find_key_frames(angles: np.ndarray, axis: str = "yaw") -> np.ndarray:
         candidates = [c[_extremes(curve[c], order=2)] for c, curve in zip(candidates, smooth, strict=True)]
     keys = _spread(np.unique(np.concatenate(candidates)), np.abs(angles).max(axis=1))
     return np.unique(np.concatenate([ends, keys]))
+
+
+def _traced_back(cost: np.ndarray, came_with: np.ndarray) -> np.ndarray:
+    """The cheapest way: from its last source frame, step by step, to its first."""
+    row, frame = (int(place) for place in np.unravel_index(cost.argmin(), cost.shape))
+    source = np.empty(len(came_with), np.int64)
+    for t in range(len(source) - 1, -1, -1):
+        source[t] = frame
+        row, frame = int(came_with[t, row, frame]), frame - _STEPS[row]
+    return source
 
 
 def _checked(angles: np.ndarray, name: str) -> np.ndarray:

@@ -14,7 +14,7 @@ from face.coefficients import EXPRESSION, get_pose, with_pose
 from face.rendering import Renderer
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN, smooth_features
-from synthesis.background import fit_pose, match_background, with_amplitude
+from synthesis.background import fit_pose, follow_pose, match_background, with_amplitude
 from synthesis.compositing import Compositor
 from synthesis.eyes import EyeFollower
 from synthesis.listening import Motion, listen
@@ -36,12 +36,10 @@ class Performance:
     Attributes:
         coefficients: (T, 257) float32 χ, the pose fitted to the background.
         source_frames: (T,) int, the training frame behind each output frame.
-        key_frames: (K,) int, output frames whose background was matched; the others lie between.
     """
 
     coefficients: np.ndarray
     source_frames: np.ndarray
-    key_frames: np.ndarray
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -57,6 +55,8 @@ class Talker:
         albedo: (V, 3) of the person.
         audio2pose: Trained first stage.
         memory_gan: Trained second stage.
+        matching: How backgrounds are chosen for a head movement (`synthesis.background`): `path`, all frames together,
+            or `key_frames` (paper).
         keyframe_axis: Axis whose extremes are key frames (`synthesis.background`).
         amplitude: Of the head movement that is matched to backgrounds: `predicted` as it is, or `training` (see
             `synthesis.background.with_amplitude`).
@@ -72,6 +72,7 @@ class Talker:
         albedo: torch.Tensor,
         audio2pose: Audio2PoseLSTM,
         memory_gan: MemoryGAN,
+        matching: str = "path",
         keyframe_axis: str = "yaw",
         amplitude: str = "training",
         head_pose: str = "predicted",
@@ -79,7 +80,8 @@ class Talker:
     ):
         self.clip, self.renderer, self.albedo = clip, renderer, albedo
         self.audio2pose, self.memory_gan = audio2pose.eval(), memory_gan.eval()
-        self.keyframe_axis, self.amplitude, self.head_pose, self.bf16 = keyframe_axis, amplitude, head_pose, bf16
+        self.matching, self.keyframe_axis = matching, keyframe_axis
+        self.amplitude, self.head_pose, self.bf16 = amplitude, head_pose, bf16
         self.follow_outline = OutlineFollower(renderer)
         self._training_crops: torch.Tensor | None = None
 
@@ -100,11 +102,10 @@ class Talker:
             angles = np.broadcast_to(filmed[:, :3].mean(0), angles.shape)
         elif self.amplitude == "training":
             angles = with_amplitude(angles, filmed[:, :3])
-        match = match_background(angles, filmed[:, :3], axis=self.keyframe_axis)
-        chi = training[match.source_frames]
+        source_frames = self._choose_backgrounds(angles, filmed[:, :3])
+        chi = training[source_frames]
         chi[:, EXPRESSION] = EyeFollower(self.renderer.model)(motion.expression, chi[:, EXPRESSION])
-        chi = with_pose(chi, fit_pose(match.source_frames, filmed))
-        return Performance(chi, match.source_frames, match.key_frames)
+        return Performance(with_pose(chi, fit_pose(source_frames, filmed)), source_frames)
 
     def training_background(self, source_frames: np.ndarray) -> Background:
         """Backgrounds taken from the training part."""
@@ -159,6 +160,13 @@ class Talker:
         with self.clip.gallery() as gallery:
             for index, (crop, mask) in zip(performance.source_frames, refined, strict=True):
                 yield compositor.paste(gallery[int(index)], crop, mask.astype(np.float32) / 255)
+
+    def _choose_backgrounds(self, angles: np.ndarray, filmed: np.ndarray) -> np.ndarray:
+        if self.head_pose == "fixed":  # one frame throughout; a path would walk around it
+            return np.full(len(angles), np.abs(filmed - angles[0]).sum(1).argmin())
+        if self.matching == "path":
+            return follow_pose(angles, filmed)
+        return match_background(angles, filmed, axis=self.keyframe_axis).source_frames
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.memory_gan.device.type, torch.bfloat16, enabled=self.bf16)

@@ -201,7 +201,7 @@ def test_workers_and_processes_are_no_other_run():
 def test_differences_are_against_the_defaults():
     assert differences(compose(["seed=3", "background=roll"])) .items() >= {
         "seed": (3, 0),
-        "background.keyframe_axis": ("roll", "yaw"),
+        "background.matching": ("key_frames", "path"),
     }.items()  # fmt: skip
 
 

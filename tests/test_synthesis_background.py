@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from media.errors import InputError
-from synthesis.background import AXES, BackgroundMatch, find_key_frames, fit_pose, match_background, with_amplitude
+from synthesis.background import (
+    AXES,
+    BackgroundMatch,
+    find_key_frames,
+    fit_pose,
+    follow_pose,
+    match_background,
+    with_amplitude,
+)
 
 
 def wandering(frames, seed, amplitude=0.2):
@@ -129,6 +137,46 @@ def test_motionless_head_stays_on_one_frame():
     assert set(match.source_frames.tolist()) == {0}
 
 
+def price(source, predicted, gallery):
+    """What a way to play the video costs, frame by frame."""
+    steps = [b - a for a, b in itertools.pairwise(source)]
+    errors = sum(abs(predicted[t][a] - gallery[g][a]) for t, g in enumerate(source) for a in range(3))
+    return errors + 0.1 * steps.count(0) + 0.1 * sum(abs(b - a) for a, b in itertools.pairwise(steps))
+
+
+@pytest.mark.parametrize(("frames", "length"), [(1, 4), (2, 1), (5, 2), (7, 4), (8, 3)])
+@pytest.mark.parametrize("size", [0.05, 0.3])
+def test_path_is_the_cheapest_of_all(frames, length, size):
+    rng = np.random.default_rng(frames)
+    predicted, gallery = size * rng.normal(size=(frames, 3)), size * rng.normal(size=(length, 3))
+    ways = (
+        tuple(itertools.accumulate(steps, initial=start))
+        for start in range(length)
+        for steps in itertools.product((-1, 0, 1), repeat=frames - 1)
+    )
+    best = min(price(way, predicted, gallery) for way in ways if min(way) >= 0 and max(way) < length)
+    found = follow_pose(predicted, gallery)
+    assert found.dtype == np.int64
+    assert price(found.tolist(), predicted, gallery) == pytest.approx(best, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_path_is_cheaper_than_key_frames_and_never_faster_than_filmed(seed):
+    predicted, gallery = wandering(400, seed, 0.5), wandering(100, seed + 50)
+    source = follow_pose(predicted, gallery)
+    assert np.abs(np.diff(source)).max() == 1
+    assert (source >= 0).all()
+    assert (source < 100).all()
+    keyed = match_background(predicted, gallery).source_frames
+    assert price(source.tolist(), predicted, gallery) < price(keyed.tolist(), predicted, gallery)
+
+
+def test_path_plays_what_was_filmed():
+    gallery = wandering(120, 0)
+    np.testing.assert_array_equal(follow_pose(gallery[30:90], gallery), np.arange(30, 90))
+    np.testing.assert_array_equal(follow_pose(gallery[90:30:-1], gallery), np.arange(90, 30, -1))
+
+
 def test_pose_is_that_of_the_frame_behind():
     pose = np.arange(60.0).reshape(10, 6)
     np.testing.assert_array_equal(fit_pose(np.array([3, 4, 4]), pose), pose[[3, 4, 4]])
@@ -150,6 +198,8 @@ def test_wrong_inputs_are_named():
         match_background(np.full((20, 3), np.nan), good)
     with pytest.raises(ValueError, match="predicted_angles"):
         match_background(np.zeros((20, 6)), good)
+    with pytest.raises(ValueError, match="gallery_angles"):
+        follow_pose(good, good[:0])
 
 
 def test_amplitude_of_the_video_course_of_the_prediction():
