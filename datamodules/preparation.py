@@ -8,7 +8,7 @@ from face.models.registry import model_version
 from face.reconstructors.registry import reconstruction_version
 from media.video import sha256
 
-_FORMAT = 4  # of the clip on disk; a change prepares every video again
+_FORMAT = 5  # of the clip on disk and of how its offset is estimated; a change prepares every video again
 
 
 @dataclass(frozen=True)
