@@ -8,20 +8,24 @@ from datamodules.clip import Clip
 from face.coefficients import EXPRESSION, get_pose
 
 
-def motion_statistics(clips: Iterable[Clip], *, centre_clips: bool) -> dict[str, np.ndarray]:
+def motion_statistics(clips: Iterable[Clip], mouth_opening: np.ndarray, *, centre_clips: bool) -> dict[str, np.ndarray]:
     """Means and standard deviations over all frames of some clips.
 
     Args:
         clips: At least one; looked at one by one.
+        mouth_opening: (64,) linear map from expression to the opening of the mouth.
         centre_clips: Whether deviations are from each clip's own mean, as in training with centred clips; the means
             are those of all frames in both cases.
 
     Returns:
-        float32 `expression_mean`, `expression_std` (64,), `pose_mean`, `pose_std` (6,), `mfcc_mean`, `mfcc_std` (12,).
+        float32 `expression_mean`, `expression_std` (64,), `opening_mean`, `opening_std` (1,), `pose_mean`, `pose_std`
+        (6,), `mfcc_mean`, `mfcc_std` (12,).
     """
-    moments = {"expression": _Moments(centre_clips), "pose": _Moments(centre_clips), "mfcc": _Moments(centre_clips)}
+    moments = {name: _Moments(centre_clips) for name in ("expression", "opening", "pose", "mfcc")}
     for clip in clips:
-        moments["expression"].add(clip.coefficients[:, EXPRESSION])
+        expression = clip.coefficients[:, EXPRESSION]
+        moments["expression"].add(expression)
+        moments["opening"].add(expression @ mouth_opening[:, None])
         moments["pose"].add(get_pose(clip.coefficients))
         moments["mfcc"].add(clip.mfcc.reshape(-1, clip.mfcc.shape[-1]))
     return {f"{name}_{key}": value for name, sums in moments.items() for key, value in sums.result().items()}

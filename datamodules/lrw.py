@@ -19,6 +19,8 @@ from datamodules.open_clip import open_clip
 from datamodules.sampling import evaluation_loader, process_place
 from datamodules.visits import VisitSampler, clips_at_once
 from datamodules.windows import Batch
+from face.models.morphable_model import mouth_opening_map
+from face.models.registry import load_face_model
 from media.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -125,7 +127,8 @@ class LRWDataModule(pl.LightningDataModule):
             entries = self._of_split(read_manifest(self.prepared), "train")
             chosen = np.linspace(0, len(entries) - 1, min(len(entries), _STATISTICS_CLIPS)).round().astype(int)
             clips = (open_clip(self.prepared / entries[k].clip, entries[k].frames) for k in chosen)
-            self._statistics = motion_statistics(clips, centre_clips=self.centre_clips)
+            opening = mouth_opening_map(load_face_model(*self.face[2:]))
+            self._statistics = motion_statistics(clips, opening, centre_clips=self.centre_clips)
         return self._statistics
 
     def train_dataloader(self) -> DataLoader[Batch]:

@@ -20,7 +20,8 @@ from face.models.registry import load_face_model
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN
 
-_SMALLEST_DEVIATION = 1e-4  # of a pose number in training, radians or decimetres; a fixed head must not divide by zero
+_SMALLEST_DEVIATION = 1e-4  # in training: of a pose number (radians, decimetres), which a fixed head would divide by
+# zero, and of the opening of the mouth in outer-eye distances
 
 
 def fit_audio2pose(settings: dict[str, Any], folder: Path, clip: Clip, wandb_run: Any | None = None) -> None:
@@ -30,7 +31,7 @@ def fit_audio2pose(settings: dict[str, Any], folder: Path, clip: Clip, wandb_run
         return
     pl.seed_everything(settings["seed"], workers=True, verbose=False)
     model = load_face_model(settings["face"]["model"], settings["face"]["model_file"])
-    module = make_audio2pose(settings, model, motion_statistics(clip))
+    module = make_audio2pose(settings, model, motion_statistics(clip, model))
     data = PersonalVideoDataModule(
         clip,
         "audio2pose",
@@ -70,8 +71,8 @@ def make_audio2pose(
         settings: Of the run.
         model: The face model of the coefficients.
         statistics: `expression_mean`, `expression_std` (64,), `pose_mean`, `pose_std` (6,), `mfcc_mean`, `mfcc_std`
-            (12,) of the training data. `expression_scale` follows from them and the model, normalised so that training
-            targets have mean variance 1 (SPEC, stage 1).
+            (12,), `opening_std` (1,) of the training data. `expression_scale` follows from them and the model,
+            normalised so that training targets have mean variance 1 (SPEC, stage 1).
     """
     scale = expression_scale(model)
     scale = scale / np.sqrt(np.mean((statistics["expression_std"] * scale) ** 2))
@@ -80,7 +81,7 @@ def make_audio2pose(
         expression_mean=statistics["expression_mean"],
         pose_scale=np.maximum(statistics["pose_std"], _SMALLEST_DEVIATION),
         pose_mean=statistics["pose_mean"],
-        mouth_opening=mouth_opening_map(model).astype(np.float32),
+        mouth_opening=mouth_opening_map(model) / np.maximum(statistics["opening_std"], _SMALLEST_DEVIATION),
         mfcc_mean=statistics["mfcc_mean"],
         mfcc_std=statistics["mfcc_std"],
         **settings["audio2pose"],
@@ -95,10 +96,16 @@ def make_memory_gan(settings: dict[str, Any]) -> MemoryGAN:
     return MemoryGAN(similarity_threshold=threshold, seed=settings["seed"], **chosen)
 
 
-def motion_statistics(clip: Clip) -> dict[str, np.ndarray]:
+def motion_statistics(clip: Clip, model: MorphableModel) -> dict[str, np.ndarray]:
     """Means and deviations of the training part of a clip, for `make_audio2pose`."""
     chi, mfcc = clip.coefficients[clip.training], clip.mfcc[clip.training]
-    parts = {"expression": chi[:, EXPRESSION], "pose": get_pose(chi), "mfcc": mfcc.reshape(-1, mfcc.shape[-1])}
+    expression = chi[:, EXPRESSION]
+    parts = {
+        "expression": expression,
+        "opening": expression @ mouth_opening_map(model)[:, None],
+        "pose": get_pose(chi),
+        "mfcc": mfcc.reshape(-1, mfcc.shape[-1]),
+    }
     means = {f"{name}_mean": values.mean(0) for name, values in parts.items()}
     return means | {f"{name}_std": values.std(0) for name, values in parts.items()}
 

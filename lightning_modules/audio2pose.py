@@ -22,6 +22,7 @@ LOSS_WEIGHTS = {
     "pose": 0.2,  # paper, 4.1: λ1
     "continuity": 0.01,  # paper, 4.1: λ2
     "expression_continuity": 0.0,  # not in the paper; original code: 1e-4
+    "opening": 0.0,  # not in the paper: of the mouth, once more
 }
 
 
@@ -40,7 +41,7 @@ class Audio2PoseLSTM(pl.LightningModule):
         expression_mean: (64,) of the training part.
         pose_scale: (6,) standard deviation of the training part, by which the error is divided. Above 0.
         pose_mean: (6,) of the training part.
-        mouth_opening: (64,) linear map from β to the opening of the mouth, for the validation.
+        mouth_opening: (64,) linear map from β to the opening of the mouth, in standard deviations of the training part.
         mfcc_mean: (12,) of the training part.
         mfcc_std: (12,) of the training part. Above 0.
         encoder: `compact` or `wide` (original code).
@@ -54,7 +55,7 @@ class Audio2PoseLSTM(pl.LightningModule):
         mfcc_noise: Deviation of the noise added to every normalised MFCC in training.
         mfcc_shift: Deviation of an offset added to each normalised coefficient, constant in a sample: another
             microphone, another voice.
-        loss_weights: Factors of `expression`, `pose`, `continuity`, `expression_continuity`.
+        loss_weights: Factors of `expression`, `pose`, `continuity`, `expression_continuity`, `opening`.
         learning_rate: Of AdamW.
         betas: Of AdamW.
         weight_decay: Of AdamW; 0 is Adam.
@@ -168,7 +169,7 @@ class Audio2PoseLSTM(pl.LightningModule):
             return expression, self.pose_mean + pose * self.pose_scale, state
 
     def losses(self, expression: Tensor, pose: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The terms of Eq. 2, in scaled units.
+        """The terms of Eq. 2, in scaled units, and two that the paper has not.
 
         Args:
             expression: (B, T, 64) predicted.
@@ -182,6 +183,7 @@ class Audio2PoseLSTM(pl.LightningModule):
             "pose": (motion - batch["pose"] / self.pose_scale).square().mean(),
             "continuity": continuity(motion),
             "expression_continuity": continuity(scaled),
+            "opening": ((expression - batch["expression"]) @ self.mouth_opening).square().mean(),
         }
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:

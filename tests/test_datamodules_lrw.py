@@ -14,6 +14,7 @@ from datamodules.rendered_frames import channels_first, render_over
 from datamodules.windows import to_network
 from face.albedo import detailed_albedo
 from face.coefficients import EXPRESSION, get_pose
+from face.models.morphable_model import mouth_opening_map
 from face.models.registry import load_face_model
 from face.rendering import Renderer
 from face.threads import one_thread
@@ -77,11 +78,12 @@ def test_speech_windows_are_slices_of_the_clips(speech):
 
 
 def test_statistics_are_those_of_all_training_frames(speech):
-    training = clips(speech, SPEECH, "train")
+    training, opening = clips(speech, SPEECH, "train"), mouth_opening_map(load_face_model())
     for centre in (True, False):
         found = LRWDataModule(speech, "audio2pose", centre_clips=centre).statistics()
         for name, of in (
             ("expression", lambda clip: clip.coefficients[:, EXPRESSION]),
+            ("opening", lambda clip: (clip.coefficients[:, EXPRESSION] * opening).sum(1, keepdims=True)),
             ("pose", lambda clip: get_pose(clip.coefficients)),
             ("mfcc", lambda clip: clip.mfcc.reshape(-1, 12).astype(np.float64)),
         ):

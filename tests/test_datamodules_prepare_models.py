@@ -59,9 +59,10 @@ def test_a_clip_of_the_basel_face_stands_on_the_tracked_key_points(clip, basel):
 
 def test_it_can_be_rendered_and_learned_from(clip, basel):
     model = load_face_model("bfm", basel)
-    module = make_audio2pose(compose([]), model, motion_statistics(clip))
+    module = make_audio2pose(compose([]), model, motion_statistics(clip, model))
     assert all(torch.isfinite(getattr(module, name)).all() for name in module.person_buffers)
-    assert module.mouth_opening.abs().max() > 0.01
+    opening = module.mouth_opening @ torch.from_numpy(clip.coefficients[clip.training][:, EXPRESSION]).T
+    assert float(opening.std(correction=0)) == pytest.approx(1, rel=1e-4)
     renderer, chi = Renderer(model), torch.from_numpy(clip.coefficients[:3])
     albedo = ALBEDOS["low_frequency"](np.empty(0), chi, renderer)
     image = renderer.render(chi, albedo)

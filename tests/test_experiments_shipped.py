@@ -79,7 +79,7 @@ def test_the_mouth_follows_a_voice_never_heard() -> None:
     model, windows = load_face_model(), mfcc_windows(samples, len(chi))
     parts = {"expression": chi[:, EXPRESSION], "pose": get_pose(chi), "mfcc": windows.reshape(-1, 12)}
     statistics = {f"{name}_mean": values.mean(0) for name, values in parts.items()}
-    statistics |= {f"{name}_std": values.std(0) for name, values in parts.items()}
+    statistics |= {f"{name}_std": values.std(0) for name, values in parts.items()} | {"opening_std": np.ones(1)}
     settings = nest(flatten(compose(["experiment=demo"])))
     module = make_audio2pose(settings, model, statistics)
     load_shipped(module, settings)

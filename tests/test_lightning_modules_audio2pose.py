@@ -92,6 +92,8 @@ def test_losses_are_eq_2_with_scaled_coefficients():
     assert terms["expression"] == pytest.approx(np.mean((s * (beta - true_beta)) ** 2), rel=1e-5)
     assert terms["pose"] == pytest.approx(np.mean(((p - true_p) / d) ** 2), rel=1e-5)
     assert terms["continuity"] == pytest.approx(np.sum(np.diff(p / d, axis=1) ** 2) / 2, rel=1e-5)
+    opening, true_opening = ((x * module.mouth_opening.numpy()).sum(-1) for x in (beta, true_beta))
+    assert terms["opening"] == pytest.approx(np.mean((opening - true_opening) ** 2), rel=1e-4)
 
 
 def test_default_loss_weights_are_the_papers():

@@ -28,7 +28,7 @@ def parameters(module):
 
 def test_audio2pose(tmp_path):
     settings = compose(["audio2pose=paper"])
-    sizes = {"expression": 64, "pose": 6, "mfcc": 12}
+    sizes = {"expression": 64, "opening": 1, "pose": 6, "mfcc": 12}
     statistics = {f"{name}_mean": np.zeros(size) for name, size in sizes.items()}
     statistics |= {f"{name}_std": np.ones(size) for name, size in sizes.items()}
     module = make_audio2pose(settings, load_face_model("facemesh"), statistics)
