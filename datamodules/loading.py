@@ -58,10 +58,16 @@ def _clean_context() -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    program = getattr(sys.modules["__main__"], "__spec__", None)  # python -m NAME: a worker imports it as well
-    named = [program.name] if program and not program.name.endswith("__main__") else []
-    context.set_forkserver_preload(["datamodules.corpus_windows", *named])
+    context.set_forkserver_preload(["datamodules.corpus_windows", *_beside_the_program()])
     return context
+
+
+def _beside_the_program() -> list[str]:
+    """What `python -m PACKAGE.NAME` has imported of its package: a worker begins by importing the program again."""
+    program = getattr(sys.modules["__main__"], "__spec__", None)
+    if program is None or not program.parent:
+        return []
+    return [name for name in sys.modules if name.startswith(f"{program.parent}.") and name != program.name]
 
 
 def _keep_to_one_core(worker: int) -> None:
