@@ -135,6 +135,7 @@ def start_wandb(settings: dict[str, Any], folder: Path) -> Any | None:
     name = os.environ.get("WANDB_RUN_ID") or run_id(settings)
     keywords = {"project": settings["wandb"]["project"], "entity": settings["wandb"]["entity"], "config": settings}
     keywords |= {"id": name, "name": name, "dir": str(folder / "logs")}
+    (folder / "logs").mkdir(parents=True, exist_ok=True)  # W&B looks for the commit from there, and warns otherwise
     quiet = wandb.Settings(silent=True, console="off", init_timeout=30)
     try:
         return wandb.init(**keywords, mode=mode, resume="allow" if mode == "online" else None, settings=quiet)
