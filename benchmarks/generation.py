@@ -17,8 +17,8 @@ import numpy as np
 from experiments.generate import readable_speech
 from experiments.person import load_talker
 from experiments.settings import load_settings
-from media.audio import SAMPLE_RATE
-from media.video import VideoWriter
+from media.audio import FRAME_SAMPLES, SAMPLE_RATE
+from media.video import FPS, VideoWriter
 from synthesis.talker import Performance, Talker
 
 
@@ -36,7 +36,8 @@ def main() -> None:
         took = _spoken(talker, samples, crop)
         name = "256 px crop" if crop else "full frames, {}x{}".format(*talker.frame_size)
         for part, seconds in took.items():
-            print(f"{name:30s} {part:24s} {seconds:6.2f} s  {len(samples) / SAMPLE_RATE * 25 / seconds:6.1f} frames/s")
+            speed = len(samples) / SAMPLE_RATE * FPS / seconds
+            print(f"{name:30s} {part:24s} {seconds:6.2f} s  {speed:6.1f} frames/s")
 
 
 def _spoken(talker: Talker, samples: np.ndarray, crop: bool) -> dict[str, float]:
@@ -46,7 +47,9 @@ def _spoken(talker: Talker, samples: np.ndarray, crop: bool) -> dict[str, float]
     with tempfile.TemporaryDirectory() as place:
         pictures = _crops(talker, performance) if crop else talker.full_frames(performance)
         size = (talker.clip.crop.size,) * 2 if crop else talker.frame_size
-        with VideoWriter(Path(place) / "spoken.mp4", *size, audio=samples[: len(performance) * 640]) as writer:
+        with VideoWriter(
+            Path(place) / "spoken.mp4", *size, audio=samples[: len(performance) * FRAME_SAMPLES]
+        ) as writer:
             for picture in pictures:
                 writer.write(picture)
     return {"sound to head and mouth": heard, "all, sound to file": time.perf_counter() - began}

@@ -21,7 +21,7 @@ _SMOOTHING = 7  # frames, Hann window; original code. Shorter sequences have onl
 _FRAMES_PER_KEY = {1: 10, 3: 5}  # at least, on average, for one axis and for all three; original code
 _CLOSEST = 3  # frames: of two key frames nearer than this one is dropped; original code
 _SPEED = 1  # of playing the background, at most; original code
-_RELUCTANCE = 0.1  # radians of error in one frame that changing the speed by 1 may spare, or a frame of standing; ours
+_RELUCTANCE = 0.1  # radians: price of changing the step by 1, and of a frame that stands; ours, see docs/head_pose.md
 _STEPS = (-1, 0, 1)  # of the source frame, from one generated frame to the next
 
 

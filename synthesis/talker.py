@@ -97,12 +97,7 @@ class Talker:
         """Choose a background for every frame, and fit the pose and the eyelids to it."""
         training = self.clip.coefficients[self.clip.training]
         filmed = get_pose(training)
-        angles = motion.pose[:, :3]
-        if self.head_pose == "fixed":
-            angles = np.broadcast_to(filmed[:, :3].mean(0), angles.shape)
-        elif self.amplitude == "training":
-            angles = with_amplitude(angles, filmed[:, :3])
-        source_frames = self._choose_backgrounds(angles, filmed[:, :3])
+        source_frames = self._choose_backgrounds(motion.pose[:, :3], filmed[:, :3])
         chi = training[source_frames]
         chi[:, EXPRESSION] = EyeFollower(self.renderer.model)(motion.expression, chi[:, EXPRESSION])
         return Performance(with_pose(chi, fit_pose(source_frames, filmed)), source_frames)
@@ -163,7 +158,9 @@ class Talker:
 
     def _choose_backgrounds(self, angles: np.ndarray, filmed: np.ndarray) -> np.ndarray:
         if self.head_pose == "fixed":  # one frame throughout; a path would walk around it
-            return np.full(len(angles), np.abs(filmed - angles[0]).sum(1).argmin())
+            return np.full(len(angles), np.abs(filmed - filmed.mean(0)).sum(1).argmin())
+        if self.amplitude == "training":
+            angles = with_amplitude(angles, filmed)
         if self.matching == "path":
             return follow_pose(angles, filmed)
         return match_background(angles, filmed, axis=self.keyframe_axis).source_frames
