@@ -8,6 +8,7 @@ is not.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -29,6 +30,9 @@ _COURSES = 3  # principal components of the movement; more are noise
 _LEARNED = 2 / 3  # ours: weight of the second witness, whose peak is the narrower one
 _PARTS = 5  # of the recording; each is predicted from the others
 _NEIGHBOURS = 4  # frames beside the peak that belong to it: the length of a syllable
+
+
+OffsetFlag = Literal["corrected", "in_step", "unclear", "too_short", "given"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,31 @@ class OffsetEstimate:
     def correction(self) -> int:
         """Whole frames by which the sound should be moved: 0 where the estimate is unclear or naturally small."""
         return round(self.frames) if self.is_clear and abs(self.frames) > NATURAL else 0
+
+
+def offset_flag(frames: int, correction: int, estimate: float | None, confidence: float | None) -> OffsetFlag:
+    """What is known of sound and picture of a prepared clip, in a word.
+
+    Args:
+        frames: Of which the offset was estimated.
+        correction: Frames by which the sound was moved.
+        estimate: Frames of the estimate, None where the offset was given.
+        confidence: Of the estimate, None where the offset was given.
+
+    Returns:
+        `given`: nothing was estimated; `too_short`: less than `SHORTEST` frames, the sound is as it was recorded;
+        `corrected`: clear, and the sound was moved; `in_step`: clear, and there was nothing to move; `unclear`: the
+        sound is as it was recorded, in step or not.
+    """
+    if estimate is None or confidence is None:
+        return "given"
+    if frames < SHORTEST:
+        return "too_short"
+    if correction:
+        return "corrected"
+    # numbers of a clip are rounded: what is clear only since then was not corrected
+    found = OffsetEstimate(estimate, confidence, 0.0)
+    return "in_step" if found.is_clear and not found.correction else "unclear"
 
 
 def estimate_offset(opening: np.ndarray, movement: np.ndarray, samples: np.ndarray) -> OffsetEstimate:

@@ -45,6 +45,7 @@ class Clip:
         identity_features: (T, 512) float32 unit vectors.
         offset_estimate: Frames that the estimate said, before it was rounded or dismissed; None where it was given.
         offset_confidence: How sure the estimate of `audio_offset` is; None where it was given.
+        sound_lacking: Seconds by which the recorded sound ends before the picture; silence stands in.
     """
 
     folder: Path
@@ -65,6 +66,7 @@ class Clip:
     identity_features: np.ndarray
     offset_estimate: float | None = None
     offset_confidence: float | None = None
+    sound_lacking: float = 0.0
 
     def __len__(self) -> int:
         return len(self.coefficients)

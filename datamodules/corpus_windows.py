@@ -30,7 +30,7 @@ VISIT = 15
 
 
 class CorpusClips:
-    """Where the clips of a corpus lie; half a million of them in a few dozen megabytes that all workers share.
+    """Where the clips of a corpus lie; half a million of them in a few dozen megabytes, a copy of them in each worker.
 
     Args:
         prepared: Folder of the manifest.
@@ -40,7 +40,7 @@ class CorpusClips:
 
     def __init__(self, prepared: Path, entries: Sequence[ManifestEntry], speakers: dict[str, int]):
         self.prepared = Path(prepared)
-        # Arrays: reading a Python object writes its reference count, so that every worker would copy it
+        # Arrays: workers share no memory with this process and get all of this sent, in every epoch anew
         self._folders = np.array([os.fsencode(entry.clip) for entry in entries])
         self.frames = np.array([entry.frames for entry in entries], np.int64)
         self.speakers = np.array([speakers[entry.speaker] for entry in entries], np.int64)

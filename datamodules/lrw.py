@@ -25,6 +25,7 @@ from media.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+UNCLEAR_OFFSETS = ("keep", "drop")  # what is done with clips whose sound may be out of step
 _STATISTICS_CLIPS = 2000  # ours: 40 minutes of LRW; means and deviations no longer change by a percent
 
 
@@ -61,8 +62,13 @@ class LRWDataModule(pl.LightningDataModule):
         centre_clips: Move expression, pose and MFCC of every clip so that its own mean becomes that of the training
             clips: sound does not tell where a person's face rests, and a face not what microphone or voice it is; a
             person's first stage takes the person's own means out, too.
+        unclear_offset: `drop` leaves clips out of which the manifest says that their sound may be out of step, of
+            `audio2pose` alone, which hears it; `keep` does not. Clips too short to tell are kept.
         samples_per_epoch: Length of an epoch; None: all.
         seed: Of the order and of the augmentation.
+
+    Raises:
+        InputError: If `unclear_offset` is unknown.
     """
 
     def __init__(
@@ -79,10 +85,14 @@ class LRWDataModule(pl.LightningDataModule):
         face_model_file: Path | None = None,
         augmentation: Augmentation | None = None,
         centre_clips: bool = True,
+        unclear_offset: str = "keep",
         samples_per_epoch: int | None = None,
         seed: int = 0,
     ):
         super().__init__()
+        if unclear_offset not in UNCLEAR_OFFSETS:
+            raise InputError(f"data.unclear_offset={unclear_offset}: must be one of {', '.join(UNCLEAR_OFFSETS)}")
+        self.drop_unclear = unclear_offset == "drop" and stage == "audio2pose"
         self.prepared, self.task = Path(prepared), stage
         self.batch_size, self.window, self.workers, self.seed = batch_size, window, workers, seed
         self.face = (albedo, rasterizer, face_model, face_model_file)
@@ -95,7 +105,7 @@ class LRWDataModule(pl.LightningDataModule):
         Raises:
             InputError: If it cannot be used, or has no clips to train on or to validate with.
         """
-        entries = read_manifest(self.prepared)
+        entries = self._entries()
         speakers = {name: number for number, name in enumerate(sorted({entry.speaker for entry in entries}))}
         shortest = self.window if self.task == "audio2pose" else 1
         training = CorpusClips(self.prepared, self._of_split(entries, "train", shortest), speakers)
@@ -124,7 +134,7 @@ class LRWDataModule(pl.LightningDataModule):
             InputError: If the corpus has no training clips, or one is damaged.
         """
         if self._statistics is None:
-            entries = self._of_split(read_manifest(self.prepared), "train")
+            entries = self._of_split(self._entries(), "train")
             chosen = np.linspace(0, len(entries) - 1, min(len(entries), _STATISTICS_CLIPS)).round().astype(int)
             clips = (open_clip(self.prepared / entries[k].clip, entries[k].frames) for k in chosen)
             opening = mouth_opening_map(load_face_model(*self.face[2:]))
@@ -151,6 +161,21 @@ class LRWDataModule(pl.LightningDataModule):
         batch_size = 1 if self.task == "audio2pose" else min(self.batch_size, 4)
         loader = partial(ClipLoader, workers=self.workers)
         return evaluation_loader(self.validation_set, batch_size, *process_place(self.trainer), loader)
+
+    def _entries(self) -> list[ManifestEntry]:
+        """The clips of the manifest, without those that are dropped."""
+        entries = read_manifest(self.prepared)
+        if not self.drop_unclear:
+            return entries
+        if any(entry.offset_flag is None and entry.offset_confidence is not None for entry in entries):
+            raise InputError(
+                f"{self.prepared}: its manifest is of an older version and does not say which offsets are unclear; "
+                "repeat the preparation, which keeps the clips, or leave out data.unclear_offset=drop"
+            )
+        kept = [entry for entry in entries if entry.offset_flag != "unclear"]
+        if len(kept) < len(entries):
+            logger.warning("%d of %d clips may be out of step and are dropped", len(entries) - len(kept), len(entries))
+        return kept
 
     def _of_split(self, entries: Sequence[ManifestEntry], split: str, shortest: int = 1) -> list[ManifestEntry]:
         """The clips of a split that have at least so many frames."""

@@ -2,22 +2,28 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 
+from datamodules.audio_offset import OffsetFlag, offset_flag
 from datamodules.clip import Clip
+from datamodules.durable import write_synced
 from datamodules.layouts import Source, Split
 from media.errors import InputError
-from media.whole_file import whole_file
 
 MANIFEST = "manifest.jsonl"
-_HASHED = ("arrays.npz", "crop.mp4")  # what is learned from
+CLIP_FILES = ("arrays.npz", "clip.json", "crop.mp4", "sound.wav")  # of a clip of a corpus
+_HASHED = ("arrays.npz", "crop.mp4", "sound.wav")  # what is learned from
 
 
 @dataclass(frozen=True)
 class ManifestEntry:
     """One prepared clip.
+
+    Manifests of older versions lack `offset_estimate` and `offset_flag`, and their `sha256` leaves out the sound. They
+    are read as they are; repeating the preparation writes them anew from the clips, and prepares none again.
 
     Attributes:
         name: Of the clip in its corpus.
@@ -27,9 +33,11 @@ class ManifestEntry:
         word: The word in its middle, None where the corpus is not one of words.
         frames: Number of frames.
         source_sha256: Of the video's bytes.
-        sha256: Of the bytes of the clip's arrays and crop.
+        sha256: Of the bytes of the clip's arrays, crop and sound.
         audio_offset: Frames by which its sound was moved.
         offset_confidence: How sure they are, None where they were given.
+        offset_estimate: Frames that the estimate said, None where they were given.
+        offset_flag: What `audio_offset.offset_flag` says of these; None where nobody recorded it.
     """
 
     name: str
@@ -42,6 +50,8 @@ class ManifestEntry:
     sha256: str
     audio_offset: float
     offset_confidence: float | None
+    offset_estimate: float | None = None
+    offset_flag: OffsetFlag | None = None
 
     @classmethod
     def of(cls, source: Source, clip: Clip, prepared: Path) -> "ManifestEntry":
@@ -60,7 +70,19 @@ class ManifestEntry:
             sha256=digest.hexdigest(),
             audio_offset=clip.audio_offset,
             offset_confidence=clip.offset_confidence,
+            offset_estimate=clip.offset_estimate,
+            offset_flag=offset_flag(
+                clip.training_frames, clip.audio_offset, clip.offset_estimate, clip.offset_confidence
+            ),
         )
+
+
+def holds_clip(folder: Path) -> bool:
+    """Whether all files of a clip of a corpus are there; what is in them is looked at when the clip is opened."""
+    try:
+        return set(CLIP_FILES) <= set(os.listdir(folder))  # one question of half a million folders, not four
+    except OSError:
+        return False
 
 
 def write_manifest(prepared: Path, entries: Iterable[ManifestEntry]) -> Path:
@@ -75,8 +97,7 @@ def write_manifest(prepared: Path, entries: Iterable[ManifestEntry]) -> Path:
     """
     path = prepared / MANIFEST
     lines = [json.dumps(asdict(entry)) for entry in sorted(entries, key=lambda entry: entry.name)]
-    with whole_file(path) as temporary:
-        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    write_synced(path, "".join(f"{line}\n" for line in lines))
     return path
 
 
@@ -104,13 +125,22 @@ def read_manifest(prepared: Path) -> list[ManifestEntry]:
     return entries
 
 
-def read_entry(facts: dict[str, object]) -> ManifestEntry:
-    """An entry from what `asdict` made of it.
+def read_entry(facts: Mapping[str, object]) -> ManifestEntry:
+    """An entry from what `asdict` made of it, in this or an older version.
 
     Raises:
         ValueError: If a field is missing or unknown.
     """
-    names = {field.name for field in fields(ManifestEntry)}
-    if set(facts) != names:
-        raise ValueError(f"fields that differ: {', '.join(sorted(set(facts) ^ names))}")
+    needed = {field.name for field in fields(ManifestEntry) if field.default is MISSING}
+    different = (needed - set(facts)) | (set(facts) - _FIELDS)
+    if different:
+        raise ValueError(f"fields that differ: {', '.join(sorted(different))}")
     return ManifestEntry(**facts)  # type: ignore[arg-type]
+
+
+def is_current(facts: Mapping[str, object]) -> bool:
+    """Whether an entry is of this version, and has all that can be known of its clip."""
+    return set(facts) == _FIELDS
+
+
+_FIELDS = {field.name for field in fields(ManifestEntry)}

@@ -8,7 +8,30 @@ from torch.utils.data import DataLoader
 from datamodules.clip import Clip
 from datamodules.sampling import EpochSampler, evaluation_loader, process_place
 from datamodules.windows import Batch, RenderedFrames, RenderedWindows, SpeechWindows
+from media.errors import InputError
 from media.video import FPS
+
+_FEWEST_FRAMES = 2  # Eq. 2 takes differences between neighbours, the spatial encoder deviations among frames
+
+
+def fitted_frames(training_frames: int, validation_seconds: float, stage: str) -> int:
+    """How many frames of the training part are learned from; the others, at its end, are for validation.
+
+    Args:
+        training_frames: Of the clip.
+        validation_seconds: Of the stage.
+        stage: Whose settings they are, for the message.
+
+    Raises:
+        InputError: If hardly a frame is left.
+    """
+    left = training_frames - round(validation_seconds * FPS)
+    if left < _FEWEST_FRAMES:
+        raise InputError(
+            f"fit.{stage}.validation_seconds={validation_seconds:g} leaves nothing to learn from of a training part of "
+            f"{training_frames / FPS:.1f} s; make it smaller, or give a longer video"
+        )
+    return left
 
 
 class PersonalVideoDataModule(pl.LightningDataModule):
@@ -25,6 +48,7 @@ class PersonalVideoDataModule(pl.LightningDataModule):
 
     Raises:
         ValueError: If the batch does not divide among the processes, or `frames` is missing.
+        InputError: If validation leaves nothing to learn from.
     """
 
     def __init__(
@@ -43,8 +67,7 @@ class PersonalVideoDataModule(pl.LightningDataModule):
             raise ValueError("PersonalVideoDataModule(stage='memory_gan') needs frames=render_clip(...).")
         self.clip, self.task, self.frames = clip, stage, frames
         self.batch_size, self.window, self.seed = batch_size, window, seed
-        self.validation_frames = round(validation_seconds * FPS)
-        self.fitted_frames = clip.training_frames - self.validation_frames
+        self.fitted_frames = fitted_frames(clip.training_frames, validation_seconds, stage)
 
     def setup(self, stage: str) -> None:
         """Cut the training part into what is learned and what is validated on."""

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from datamodules.audio_offset import OffsetEstimate, estimate_offset
 from datamodules.clip import SAMPLES_PER_FRAME, Clip, shift_sound, split_frames
+from datamodules.fitness import check_frames, check_sound, check_video, lacking_sound
 from datamodules.preparation import Preparation
 from face.camera import Camera
 from face.coefficients import EXPRESSION, SIZE
@@ -35,9 +36,8 @@ from face.tracking import FaceTracker, track
 from media.ahead import ahead
 from media.audio import MFCC_SIZE, WINDOW_ROWS, mfcc_windows, read_audio, write_wav
 from media.errors import InputError
-from media.video import FPS, VideoInfo, VideoWriter, probe, sha256, stream_frames
+from media.video import VideoInfo, VideoWriter, probe, sha256, stream_frames
 
-SHORTEST_SECONDS = 4.0  # of a person's video; ours: with less, 60 % leave hardly a sentence to learn from
 _APPEARANCE_FRAMES = 100  # ours: more frames do not change the texture, the light or the albedo
 # Ours: of 29 neighbouring frames, 12 give the same albedo within 0.0008 of 1 [five clips, whose halves differ by
 # 0.003-0.015].
@@ -74,7 +74,7 @@ def prepare_video(
         progress: Show progress bars.
 
     Returns:
-        The clip, complete on disk.
+        The clip, complete on disk; its source is this video, wherever it lay when the clip was made.
 
     Raises:
         InputError: If the video cannot be used; says which frame and what to do.
@@ -93,7 +93,7 @@ def prepare_video(
     described = [sha256(video), preparation.describe()]
     folder = Path(cache) / hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
     if (folder / "clip.json").exists():
-        return Clip.load(folder)
+        return replace(Clip.load(folder), source=Path(video).resolve())
     return prepare_clip(video, folder, preparation, progress=progress)
 
 
@@ -121,9 +121,9 @@ def prepare_clip(
         InputError: If the video cannot be used; says which frame and what to do.
     """
     folder, info = Path(folder), probe(video)
-    _check(info, preparation)
+    check_video(info, preparation)
     samples = read_audio(video)
-    _check_sound(samples, video)
+    check_sound(samples, info.frames, info, preparation)
     version = model_version(preparation.face_model, preparation.face_model_file)
     # before anything long: its file may be unfit
     model = _face_model(preparation.face_model, preparation.face_model_file, version)
@@ -131,6 +131,7 @@ def prepare_clip(
     try:
         with _alone() as threads:
             clip, footage = _track(unfinished, info, preparation, progress)
+            check_sound(samples, len(clip), info, preparation)  # a file may hold less than it declares
             file = Path(preparation.reconstruction_file) if preparation.reconstruction_file else None
             with ThreadPoolExecutor(1) as pool:  # the fit needs no pictures, and their files no fit
                 geometry = pool.submit(RECONSTRUCTIONS[preparation.reconstruction], footage, model, file)
@@ -168,21 +169,6 @@ def _alone() -> Iterator[int]:
         torch.set_num_threads(threads)
 
 
-def _check(info: VideoInfo, preparation: Preparation) -> None:
-    if not info.has_audio:
-        raise InputError(f"{info.path}: has no sound; the mouth is learned from it, so give a video with speech.")
-    if not preparation.of_corpus and info.duration < SHORTEST_SECONDS:
-        raise InputError(
-            f"{info.path}: lasts {info.duration:.1f} s; at least {SHORTEST_SECONDS:g} s are needed, 16 s are better."
-        )
-
-
-def _check_sound(samples: np.ndarray, video: str | Path) -> None:
-    loudness = float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0
-    if loudness < 1e-4:  # ours: -80 dB, below the noise of any microphone
-        raise InputError(f"{video}: its sound is silent; the mouth is learned from it, so give a video with speech.")
-
-
 def _scratch_folder(cache: Path) -> Path:
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -206,7 +192,7 @@ def _publish(scratch: Path, folder: Path) -> None:
 
 def _with_sound(clip: Clip, samples: np.ndarray, model: MorphableModel, preparation: Preparation) -> Clip:
     """The clip with the sound in step with the picture, from what the training part says where nothing was given."""
-    total = len(clip)
+    total, lack = len(clip), lacking_sound(samples, len(clip))
     samples = np.pad(samples, (0, max(0, total * SAMPLES_PER_FRAME - len(samples))))[: total * SAMPLES_PER_FRAME]
     offset, estimate = preparation.audio_offset, None
     if offset is None:
@@ -220,6 +206,7 @@ def _with_sound(clip: Clip, samples: np.ndarray, model: MorphableModel, preparat
         offset_estimate=round(estimate.frames, 2) if estimate else None,
         offset_confidence=round(estimate.confidence, 3) if estimate else None,
         mfcc=_mfcc_per_part(samples, total, clip.training_frames),
+        sound_lacking=lack,
     )
 
 
@@ -231,9 +218,10 @@ def _estimated_offset(clip: Clip, samples: np.ndarray, model: MorphableModel) ->
 
 def _track(folder: Path, info: VideoInfo, preparation: Preparation, progress: bool) -> tuple[Clip, Footage]:
     """The clip without its reconstruction and its sound, and what the first is made from."""
-    expected, frames = round(info.duration * FPS), ahead(stream_frames(info.path))
-    tracked = track(frames, str(info.path), total=expected, progress=progress, tracker=_tracker())
+    frames = ahead(stream_frames(info.path))
+    tracked = track(frames, str(info.path), total=info.frames, progress=progress, tracker=_tracker())
     total = len(tracked.landmarks)
+    check_frames(total, info, preparation)
     training, note = split_frames(total, preparation.train_seconds)
     crop = crop_around(tracked.landmarks[:training])
     clip = Clip(

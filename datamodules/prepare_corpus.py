@@ -6,21 +6,24 @@ listed with its reason; only if that is more than a set share of a shard, the sh
 
 import errno
 import json
+import os
 import re
 import shutil
+import tempfile
 import time
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from datamodules.clip import Clip
+from datamodules.durable import sync_folder
 from datamodules.layouts import Source, read_layout
-from datamodules.manifest import ManifestEntry
+from datamodules.manifest import ManifestEntry, holds_clip
 from datamodules.preparation import Preparation
 from datamodules.prepare import prepare_clip
 from datamodules.shard import Failure, Shard, merge_shards
@@ -34,6 +37,7 @@ from media.whole_file import whole_file
 
 CLIPS = "clips"  # folder of the prepared clips
 SETTINGS = "preparation.json"  # what they were prepared with
+_MEANING = ("face_model", "reconstruction", "identity_encoder", "identity_onnx")  # of coefficients and features
 _OF_CLIP = ".clip"  # ending of a clip's folder, so that a clip `a` and clips `a/b` do not lie in each other
 # What is wrong with the place that is written to, and not with a clip.
 _OF_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
@@ -89,9 +93,9 @@ def prepare_corpus(
     sources = part.of(read_layout(layout, root))
     if not part.is_done(sources):
         _load_once(preparation)
-        with part.held():
+        with part.held() as scratch:
             _require_same_preparation(prepared, preparation)
-            jobs = [_Job(source, prepared, part.unfinished, preparation) for source in sources]
+            jobs = [_Job(source, prepared, scratch, preparation) for source in sources]
             _prepare_shard(part, jobs, largest_failed_share, workers, progress)
     else:
         _require_same_preparation(prepared, preparation)
@@ -133,9 +137,7 @@ def _prepare_one(job: _Job) -> ManifestEntry | Failure:
         with warnings.catch_warnings():
             # `media` warns of damage, each time with the file's name; what a person may put up with is of no use here
             warnings.filterwarnings("error", re.escape(str(job.source.path)), UserWarning)
-            clip = _prepared_before(job) or prepare_clip(
-                job.source.path, job.folder, job.preparation, scratch=job.scratch
-            )
+            clip = _prepared_before(job) or _prepare_durably(job)
         return ManifestEntry.of(job.source, clip, job.prepared)
     except Exception as error:  # of half a million files some are broken in ways that nobody foresaw
         if _is_of_place(error):
@@ -150,14 +152,32 @@ def _give_up(job: _Job, end: str) -> Failure:
     return Failure(job.source.name, str(job.source.path), f"every process that prepared it died, the last of {end}")
 
 
+def _prepare_durably(job: _Job) -> Clip:
+    """Prepare a clip and have it on the disk before it has its name: a power failure leaves no half of it."""
+    place = Path(tempfile.mkdtemp(dir=job.scratch))
+    try:
+        made = prepare_clip(job.source.path, place / "clip", job.preparation, scratch=place)
+        sync_folder(made.folder)
+        job.folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.replace(made.folder, job.folder)
+        except OSError:
+            if not holds_clip(job.folder):  # else another process was first, with the same
+                raise
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    return replace(made, folder=job.folder)
+
+
 def _prepared_before(job: _Job) -> Clip | None:
     """The clip if it is there, whole, and of the video as it is now."""
     if not job.folder.exists():
         return None
     try:
-        clip = Clip.load(job.folder)
-        if clip.source_sha256 == sha256(job.source.path):
-            return clip
+        if holds_clip(job.folder):
+            clip = Clip.load(job.folder)
+            if clip.source_sha256 == sha256(job.source.path):
+                return clip
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
         pass  # half a file after a power failure
     shutil.rmtree(job.folder)
@@ -202,6 +222,32 @@ def _require_same_preparation(prepared: Path, preparation: Preparation) -> None:
         return
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(wanted, indent=1), encoding="utf-8")
+
+
+def require_prepared_alike(prepared: Path, preparation: Preparation) -> None:
+    """Refuse a prepared corpus whose numbers mean something else; one that does not say how it was made is trusted.
+
+    Args:
+        prepared: Its folder.
+        preparation: What its clips would be prepared with now.
+
+    Raises:
+        InputError: If the face model, its version, the reconstruction or the identity encoder differ.
+    """
+    path, wanted = prepared / SETTINGS, preparation.describe()
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    for key in _MEANING:
+        if key in found and found[key] != wanted[key]:
+            raise InputError(
+                f"{prepared}: was prepared with {key} {_words(found[key])}, and these settings have "
+                f"{_words(wanted[key])}; choose the settings of {SETTINGS} there, or prepare the corpus again into "
+                "another folder"
+            )
+
+
+def _words(value: object) -> str:
+    """A choice of a preparation, with its version if it has one."""
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _with_rates(outcomes: Iterator[Any], total: int, progress: bool) -> Iterator[ManifestEntry | Failure]:

@@ -4,22 +4,25 @@ In the folder of the prepared corpus, for shard 3 of 64:
 
     shards/0003-of-0064.json     its record: every clip's line of the manifest, and the names of those that failed
     failures/0003-of-0064.jsonl  why they failed, one line a clip
-    unfinished/0003-of-0064/     what is being made; cleared when the same shard is begun again
+    unfinished/0003-of-0064/     what is being made, by each start in a folder of its own; cleared at the end
     manifest.jsonl               merged from the records, when all 64 are there
 """
 
 import fcntl
 import json
+import os
 import shutil
+import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from datamodules.durable import write_synced
 from datamodules.layouts import Source
-from datamodules.manifest import ManifestEntry, read_entry, write_manifest
+from datamodules.manifest import ManifestEntry, holds_clip, is_current, read_entry, write_manifest
 from media.errors import InputError
 from media.whole_file import whole_file
 
@@ -76,7 +79,7 @@ class Shard:
 
     @property
     def unfinished(self) -> Path:
-        """The folder of clips that are being made."""
+        """The folder of clips that are being made; each start has one in it."""
         return self.prepared / "unfinished" / self.title
 
     def of(self, sources: Iterable[Source]) -> list[Source]:
@@ -84,12 +87,17 @@ class Shard:
         return [source for source in sources if zlib.crc32(source.name.encode()) % self.count == self.number - 1]
 
     def is_done(self, sources: Sequence[Source]) -> bool:
-        """Whether there is a record of just these clips."""
+        """Whether there is a record of just these clips, and the clips are all there, with all their files.
+
+        A record of an older version does not count: it is written anew from the clips.
+        """
         if not self.record.is_file():
             return False
         content = _read(self.record)
         names = {clip["name"] for clip in content["clips"]} | set(content["failed"])
-        return names == {source.name for source in sources}
+        return names == {source.name for source in sources} and all(
+            is_current(clip) and holds_clip(self.prepared / clip["clip"]) for clip in content["clips"]
+        )
 
     def counts(self) -> tuple[int, int, int]:
         """Prepared clips, their frames, and failed clips of the record."""
@@ -116,12 +124,16 @@ class Shard:
             "clips": [asdict(entry) for entry in sorted(entries, key=lambda entry: entry.name)],
             "failed": sorted(failure.name for failure in failures),
         }
-        with whole_file(self.record) as temporary:
-            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        write_synced(self.record, json.dumps(content, indent=1))
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the shard while it is prepared, its folder for unfinished clips emptied.
+    def held(self) -> Iterator[Path]:
+        """Hold the shard while it is prepared, with a folder for unfinished clips that no other start has.
+
+        Workers of a command that was killed finish what they are at: theirs is left alone until this one ends.
+
+        Yields:
+            That folder.
 
         Raises:
             InputError: If another process of this machine holds it, or the folder cannot be written.
@@ -140,9 +152,10 @@ class Shard:
                 raise InputError(
                     f"{self.prepared}: another process is preparing shard {self.number}/{self.count}; wait for it"
                 ) from None
-            _empty(self.unfinished)
-            yield
-            _empty(self.unfinished)
+            try:
+                yield Path(tempfile.mkdtemp(dir=self.unfinished))
+            finally:
+                _empty(self.unfinished)
 
 
 def merge_shards(prepared: Path, count: int) -> Path | None:
@@ -172,5 +185,9 @@ def _read(record: Path) -> dict[str, Any]:
 
 
 def _empty(folder: Path) -> None:
-    for leftover in folder.iterdir():
-        shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in list(folder.iterdir()):
+        # first its name, in one step: nobody can then publish a clip of which half is removed
+        gone = leftover.with_name(f"{leftover.name}.gone")
+        with suppress(FileNotFoundError):  # whose it was has removed it
+            os.replace(leftover, gone)
+        shutil.rmtree(gone, ignore_errors=True)

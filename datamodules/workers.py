@@ -92,8 +92,8 @@ class LocalWorkers:
         deaths = dict.fromkeys(waiting, 0)
         workers: list[_Worker] = []
         try:
-            while waiting or any(worker.at is not None for worker in workers):
-                while waiting and len(workers) < self.processes:
+            while waiting or _at_work(workers):
+                while len(workers) < min(self.processes, len(waiting) + _at_work(workers)):
                     workers.append(_start(work))
                 for worker in workers:
                     if worker.at is None and waiting:
@@ -121,6 +121,10 @@ class LocalWorkers:
                 worker.pipe.close()  # the others end by themselves
             for worker in workers:
                 worker.process.join()
+
+
+def _at_work(workers: Sequence[_Worker]) -> int:
+    return sum(worker.at is not None for worker in workers)
 
 
 def _answering(workers: Sequence[_Worker]) -> list[tuple[_Worker, int]]:

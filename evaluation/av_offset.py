@@ -94,7 +94,7 @@ class AudioVideoOffset(Metric):
     def update(self, tracked_opening: Tensor, predicted_opening: Tensor) -> None:
         """Adds one video; arguments as in :func:`offset`."""
         late, confidence = offset(tracked_opening, predicted_opening, self.max_frames)
-        if not late.isnan():
+        if not (late.isnan() or confidence.isnan()):  # a video too short to look elsewhere has no confidence
             self.sums += torch.stack([late, late.abs(), confidence]).to(self.sums)
             self.videos += 1
 

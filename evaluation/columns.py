@@ -87,6 +87,11 @@ COLUMNS: dict[str, Column] = {
     ),
     "csim": Column("CSIM", "", "identity", "Mean cosine of ArcFace features of generated and true frames.", "up"),
     "lost_frames": Column("Lost", "", "frames", "Of `frames`, those without a face in either video.", "down"),
+    "lost_frames_generated": Column(
+        *("Lost", "", "frames, generated"),
+        "In a run: `lost_frames` of the video in the predicted pose; `lost_frames` is of that in the true pose.",
+        "down",
+    ),
     "notes": Column("Notes", "", "", "What was resampled, resized, cropped or trimmed."),
     "run": Column("Run", "", "", "The run that made the video, if it lies in a run folder."),
     "data": Column("Data", "", "", "Beginnings of the sha256 of the true and the generated file."),

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from evaluation.av_offset import offset
 from evaluation.beat_alignment import beat_alignment
 from evaluation.columns import COLUMNS
+from evaluation.face_crop import NOTE, is_taken_as_crop, require_same_crop
 from evaluation.frame_values import mean_inside
 from evaluation.head_motion import head_motion_ratio
 from evaluation.head_pose import BIN_WIDTH, head_pose_ceiling, head_pose_similarity
@@ -90,7 +91,7 @@ def score_pair(
         without sound.
 
     Raises:
-        InputError: A file cannot be read or has no face, or the two do not show the same view.
+        InputError: A file cannot be read or has no face, or the two do not show the same view or the same crop.
     """
     truth, made = _measured(reference, generated, progress)
     frames = min(len(truth), len(made))
@@ -102,6 +103,7 @@ def score_pair(
     seen = ~(truth.bridged[:frames] | made.bridged[:frames])
     if not seen.any():
         raise InputError(f"{generated}: no frame shows a face both here and in {reference}; nothing can be compared")
+    require_same_crop(truth, made, seen)
     name = Path(generated).stem if name is None else name
     with _one_thread() as workers:
         scores = {
@@ -259,6 +261,8 @@ def _notes(truth: Measurement, made: Measurement) -> str:
         if (measured.width, measured.height) != (SIZE, SIZE):
             size = f"{measured.width}x{measured.height} px"
             notes.append(f"{side} {size}: square of {measured.crop.side:.4g} px resized to {SIZE}")
+    if is_taken_as_crop(truth, made):
+        notes.append(NOTE)
     frames = min(len(truth), len(made))
     for side, measured in sides:
         if len(measured) > frames:

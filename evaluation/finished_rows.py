@@ -9,6 +9,10 @@ from media.container import reason
 from media.errors import InputError
 
 
+class NotKeptError(InputError):
+    """A finished row could not be written; nothing is wrong with what was scored."""
+
+
 class FinishedRows:
     """What was scored already, by key.
 
@@ -46,7 +50,7 @@ class FinishedRows:
             record: Of JSON's types; nan is allowed.
 
         Raises:
-            InputError: The file cannot be written.
+            NotKeptError: The file cannot be written.
         """
         self._records[key] = record
         if self.path is None:
@@ -62,7 +66,7 @@ class FinishedRows:
             finally:
                 os.close(file)
         except OSError as error:
-            raise InputError(
+            raise NotKeptError(
                 f"{self.path}: cannot be written ({reason(error)}); free space, or change --out."
             ) from None
 

@@ -121,8 +121,9 @@ def track_file(path: str | Path, progress: bool = False) -> TrackedFile:
 def measure(path: str | Path | TrackedFile, like: Measurement | None = None, progress: bool = False) -> Measurement:
     """Track the face of a video and measure it in a 256 px crop.
 
-    A file of 256 x 256 px is a crop already and is taken whole. The crop of another file is that of the reference,
-    brought to this file's size; the reference's own is 1.25 x the square around its face in all its frames.
+    A file of 256 x 256 px is taken whole, as a crop already (`evaluation.face_crop` checks that). The crop of another
+    file is that of the reference, brought to this file's size; the reference's own is 1.25 x the square around its face
+    in all its frames.
 
     Args:
         path: A video file, or one that was tracked already.

@@ -36,10 +36,11 @@ def code_commit(repository: Path = REPOSITORY) -> str:
     commit = git_output(repository, "rev-parse", "HEAD")
     if commit is None:
         return ""
-    difference = (git_output(repository, "diff", "HEAD", "--", "*.py") or "") + (
-        git_output(repository, "ls-files", "--others", "--exclude-standard", "--", "*.py") or ""
-    )
-    mark = f"+{hashlib.sha256(difference.encode()).hexdigest()[:8]}" if difference else ""
+    difference = git_output(repository, "diff", "HEAD", "--", "*.py") or ""
+    listed = git_output(repository, "ls-files", "-z", "--others", "--exclude-standard", "--", "*.py") or ""
+    added = [repository / name for name in listed.split("\0") if name]
+    content = difference.encode() + b"".join(path.read_bytes() for path in added if path.is_file())
+    mark = f"+{hashlib.sha256(content + listed.encode()).hexdigest()[:8]}" if difference or added else ""
     return commit.strip()[:12] + mark
 
 

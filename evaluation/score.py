@@ -18,6 +18,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ import torch
 from tqdm import tqdm
 
 from evaluation.compare import DEFAULTS, NAN, ScoreSettings, arcface_encoder, measured_reference, score_pair
-from evaluation.finished_rows import FinishedRows
+from evaluation.finished_rows import FinishedRows, NotKeptError
 from evaluation.head_pose import BIN_WIDTH, NORMALISERS, head_pose_ceiling, head_pose_floor
 from evaluation.matching import matched_videos
 from evaluation.origin import code_commit, run_of
@@ -93,7 +94,7 @@ def score_folders(
         The scores; a pair that cannot be scored costs its own row only.
 
     Raises:
-        InputError: No name matches, a name is there twice, or no pair could be scored.
+        InputError: No name matches, a name is there twice, no pair could be scored, or a row could not be kept.
     """
     pairs = matched_videos(Path(reference), Path(generated))
     return _score_pairs([(name, *paths) for name, paths in pairs.items()], settings, FinishedRows(finished), progress)
@@ -114,6 +115,8 @@ def _score_pairs(
             if real.as_posix() not in truths:
                 truths[real.as_posix()] = _truth_once(real, settings, finished, progress)
             rows.append(row)
+        except NotKeptError:
+            raise  # of the disk, not of the pair
         except InputError as error:
             refused.append((name, str(error)))
             _log.warning(f"not scored: {error}")
@@ -121,7 +124,7 @@ def _score_pairs(
     if not rows:
         raise InputError(f"none of the {len(pairs)} pairs could be scored; the first: {refused[0][1]}")
     # a reference at the border of two shares is in both, with the same values
-    truths = dict(sorted(gathered(list(truths.items()))))
+    truths = dict(sorted(gathered(list(truths.items())), key=itemgetter(0)))
     truth = mean_row([row for row, _ in truths.values()], TRUTH)
     bounds = _bounds([angles for _, angles in truths.values()], list(rows[0]), settings)
     return Scores(rows, truth, [f"{name}: {error}" for name, error in refused], bounds)
@@ -190,6 +193,9 @@ def main(arguments: list[str] | None = None) -> int:
     with joined_processes() as rank:
         try:
             scores = _score(options, progress=rank == 0 and sys.stderr.isatty())
+        except NotKeptError as error:
+            print(error, file=sys.stderr)  # whichever process it happened in: the others know nothing of it
+            return 1
         except InputError as error:
             if rank == 0:
                 print(error, file=sys.stderr)

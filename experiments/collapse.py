@@ -12,7 +12,7 @@ from media.errors import InputError
 
 
 class CollapseGuard(Callback):
-    """Looks at every validation from some epoch on.
+    """Looks at every validation from some epoch on, and at the last one in any case.
 
     Args:
         after_epochs: Epochs before the first look, in which a network that starts at the mean face may still stand
@@ -33,7 +33,9 @@ class CollapseGuard(Callback):
             InputError: What has collapsed, and what to try.
         """
         epoch = trainer.current_epoch + 1
-        if trainer.sanity_checking or not self.after_epochs or epoch < self.after_epochs:
+        if trainer.sanity_checking or not self.after_epochs:
+            return
+        if epoch < self.after_epochs and epoch != trainer.max_epochs:
             return
         values = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
         ratio = values["val/expression_variance_ratio"]

@@ -7,7 +7,7 @@ from typing import Any
 from datamodules.layouts import LAYOUTS
 from datamodules.manifest import read_manifest
 from datamodules.preparation import Preparation
-from datamodules.prepare_corpus import prepare_corpus
+from datamodules.prepare_corpus import prepare_corpus, require_prepared_alike
 from datamodules.ray_workers import RayWorkers
 from datamodules.shard import Shard
 from datamodules.synthetic.lrw_corpus import CorpusSize, make_lrw_corpus
@@ -56,8 +56,10 @@ def prepare(settings: dict[str, Any]) -> Path:
         InputError: If the corpus, its folder or a setting cannot be used, or too many clips failed.
     """
     data, launch = settings["data"], settings["launch"]
+    preparation = Preparation(**preparation_keywords(settings))
     if data["layout"] == PREPARED:
         read_manifest(prepared_folder(settings))
+        require_prepared_alike(prepared_folder(settings), preparation)
         return prepared_folder(settings)
     if data["root"] == EMBEDDED:
         make_lrw_corpus(corpus_root(settings), EMBEDDED_CORPUS, launch["processes"] or None, progress=True)
@@ -66,7 +68,7 @@ def prepare(settings: dict[str, Any]) -> Path:
         prepared_folder(settings),
         layout=data["layout"],
         shard=read_shard(settings["shard"]),
-        preparation=Preparation(**preparation_keywords(settings)),
+        preparation=preparation,
         largest_failed_share=data["largest_failed_share"],
         workers=WORKERS[launch["workers"]](launch["processes"]),
         progress=True,

@@ -21,7 +21,7 @@ from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN
 
 _SMALLEST_DEVIATION = 1e-4  # in training: of a pose number (radians, decimetres), which a fixed head would divide by
-# zero, and of the opening of the mouth in outer-eye distances
+# zero, of the opening of the mouth in outer-eye distances, and of an MFCC number, which silence leaves as it is
 
 
 def fit_audio2pose(settings: dict[str, Any], folder: Path, clip: Clip, wandb_run: Any | None = None) -> None:
@@ -83,7 +83,7 @@ def make_audio2pose(
         pose_mean=statistics["pose_mean"],
         mouth_opening=mouth_opening_map(model) / np.maximum(statistics["opening_std"], _SMALLEST_DEVIATION),
         mfcc_mean=statistics["mfcc_mean"],
-        mfcc_std=statistics["mfcc_std"],
+        mfcc_std=np.maximum(statistics["mfcc_std"], _SMALLEST_DEVIATION),
         **settings["audio2pose"],
     )
 

@@ -6,15 +6,18 @@ A run on a person then starts from it: `init_from=RUN` takes over the stage that
 import json
 import os
 import time
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 
 from datamodules.lrw import LRWDataModule
-from datamodules.manifest import MANIFEST, read_manifest
+from datamodules.manifest import MANIFEST, ManifestEntry, read_manifest
 from datamodules.sound_augmentation import SoundAugmentation
 from experiments import provenance, tracking
+from experiments.callbacks import last_checkpoint
 from experiments.corpus import prepare, prepared_folder
 from experiments.fit import fit_stage, is_finished, make_audio2pose, make_memory_gan
 from experiments.launch import is_first_process
@@ -24,6 +27,7 @@ from experiments.settings import file_sha256
 from face.models.registry import load_face_model, model_version
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN
+from media.errors import InputError
 
 
 def run_general(settings: dict[str, Any], folder: Path, wandb_run: Any | None = None) -> None:
@@ -69,6 +73,7 @@ def fit_general(settings: dict[str, Any], folder: Path, stage: str, wandb_run: A
         rasterizer=face["rasterizer"],
         face_model=face["model"],
         face_model_file=face["model_file"],
+        unclear_offset=settings["data"]["unclear_offset"],
         samples_per_epoch=fit["samples_per_epoch"] or None,
         seed=settings["seed"],
         **speech,
@@ -82,21 +87,46 @@ def fit_general(settings: dict[str, Any], folder: Path, stage: str, wandb_run: A
 
 
 def _record(settings: dict[str, Any], folder: Path, prepared: Path) -> None:
-    """Tell the report, later starts and the other processes what is learned from."""
-    entries = read_manifest(prepared)
+    """Tell the report, later starts and the other processes what is learned from.
+
+    Raises:
+        InputError: If the run has learned from another manifest.
+    """
+    entries, manifest_sha256 = read_manifest(prepared), file_sha256(prepared / MANIFEST)
+    _require_same_manifest(settings, folder, prepared, manifest_sha256)
     face = settings["face"]
     facts = {
         "prepared": str(prepared),
-        "manifest_sha256": file_sha256(prepared / MANIFEST),
+        "manifest_sha256": manifest_sha256,
         FACE_VERSION: model_version(face["model"], face["model_file"]),
         "clips": len(entries),
         "speakers": len({entry.speaker for entry in entries}),
         "frames": sum(entry.frames for entry in entries),
+        "offset_flags": offset_counts(entries),
     }
     part = folder / "preparation.part"
     part.write_text(json.dumps(facts, indent=1))
     os.replace(part, folder / "preparation.json")
     provenance.record(folder, manifest_sha256=facts["manifest_sha256"])
+
+
+def offset_counts(entries: Iterable[ManifestEntry]) -> str:
+    """What is known of sound and picture of the clips of a corpus, such as `2 corrected, 40 in step, 3 too short`."""
+    counts = Counter(entry.offset_flag or "not recorded" for entry in entries)
+    return ", ".join(f"{count} {flag.replace('_', ' ')}" for flag, count in sorted(counts.items()))
+
+
+def _require_same_manifest(settings: dict[str, Any], folder: Path, prepared: Path, found: str) -> None:
+    """Refuse to go on with a training on clips that are not those it began with."""
+    record = folder / "preparation.json"
+    if not record.is_file() or not any(last_checkpoint(folder, stage) for stage in settings["fit"]):
+        return
+    begun = json.loads(record.read_text())["manifest_sha256"]
+    if begun != found:
+        raise InputError(
+            f"{folder}: was trained on the corpus whose {MANIFEST} has the sha256 {begun}, but that of {prepared} has "
+            f"{found}; give back the corpus it began with (data.prepared), or delete the run folder to train anew"
+        )
 
 
 def _wait_for_record(settings: dict[str, Any], folder: Path) -> None:

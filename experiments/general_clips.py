@@ -5,8 +5,11 @@ expression from the sound, and the pose and what is behind the face from the tru
 from the sound too, anchored at the known frame. Nothing is learned from the clip.
 """
 
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +23,13 @@ from datamodules.open_clip import open_clip, open_sound
 from datamodules.single_frame import known_from_one_frame, nearest_seen_frame
 from evaluation.score import TRUTH, score_folders
 from evaluation.score_rows import mean_row, write_csv
-from evaluation.tables.run_folder import CLIPS
+from evaluation.tables.run_folder import CLIPS, PARENTS
 from experiments import provenance
 from experiments.callbacks import last_checkpoint, resolve_precision
 from experiments.corpus import prepare
 from experiments.person import require_same_face
 from experiments.rows import REFERENCE, keep_measured, write_crops, write_refined
+from experiments.settings import IGNORED, flatten, load_settings
 from face.albedo import ALBEDOS
 from face.coefficients import EXPRESSION, get_pose, with_pose
 from face.models.registry import load_face_model
@@ -37,6 +41,7 @@ from media.errors import InputError
 from synthesis.eyes import EyeFollower
 from synthesis.talker import Talker
 
+STAGES = ("audio2pose", "memory_gan")
 ROWS = ("true_pose", "predicted_pose", "static", "other_sound")
 
 
@@ -65,7 +70,8 @@ def run_test_clips(settings: dict[str, Any], folder: Path) -> None:
     Raises:
         InputError: If the corpus, a clip or a general run cannot be used.
     """
-    models = load_general_models(settings)
+    parents = general_parents(settings)
+    models = load_general_models(settings, parents)
     with provenance.stage(folder, "prepare"):
         prepared = prepare(settings)
     entries = chosen_entries(read_manifest(prepared), settings["data"]["split"], settings["data"]["clips"])
@@ -77,23 +83,41 @@ def run_test_clips(settings: dict[str, Any], folder: Path) -> None:
             clip, other = (open_clip(prepared / one.clip, one.frames) for one in (entry, entries[index - 1]))
             write_clip_rows(settings, models, clip, entry.name, open_sound(other), videos)
     with provenance.stage(folder, "score"):
-        score_test_clips(videos, folder)
+        score_test_clips(videos, folder, parents)
 
 
-def load_general_models(settings: dict[str, Any]) -> GeneralModels:
-    """Both stages from the runs that the settings name.
+def general_parents(settings: dict[str, Any]) -> dict[str, Path]:
+    """The run of each stage whose weights the settings name.
 
     Raises:
-        InputError: If a run is missing, has not trained its stage, or used another version of the face model.
+        InputError: If a run is missing, has not trained its stage, is not of a corpus, or used another version of the
+            face model.
     """
-    paths = []
-    for stage in ("audio2pose", "memory_gan"):
-        parent = settings[f"init_from_{stage}"] or settings["init_from"]
-        path = last_checkpoint(Path(parent).expanduser(), stage) if parent else None
-        if path is None:
-            raise InputError(f"init_from_{stage}={parent}: give a finished run of experiment={stage}_general")
-        require_same_face(Path(parent).expanduser(), settings)
-        paths.append(str(path))
+    parents = {}
+    for stage in STAGES:
+        named = settings[f"init_from_{stage}"] or settings["init_from"]
+        parent = Path(named).expanduser() if named else None
+        wanted = f"give a finished run of experiment={stage}_general"
+        if parent is None or last_checkpoint(parent, stage) is None:
+            raise InputError(f"init_from_{stage}={named}: {wanted}")
+        kind = load_settings(parent)["data"]["kind"]
+        if kind != "corpus":
+            raise InputError(
+                f"init_from_{stage}={named}: has data.kind={kind}, and its weights are not general; {wanted}"
+            )
+        require_same_face(parent, settings)
+        parents[stage] = parent
+    return parents
+
+
+def load_general_models(settings: dict[str, Any], parents: Mapping[str, Path]) -> GeneralModels:
+    """Both stages.
+
+    Args:
+        settings: Of the run.
+        parents: From `general_parents`.
+    """
+    paths = [str(last_checkpoint(parents[stage], stage)) for stage in STAGES]
     accelerator = settings["trainer"]["accelerator"]
     device = "cuda" if torch.cuda.is_available() and accelerator != "cpu" else "cpu"
     bf16 = resolve_precision(settings["trainer"]["precision"], accelerator).startswith("bf16")
@@ -102,6 +126,13 @@ def load_general_models(settings: dict[str, Any]) -> GeneralModels:
         MemoryGAN.load_from_checkpoint(paths[1], map_location=device),
         bf16,
     )
+
+
+def settings_hash(run: Path) -> str:
+    """Ten hexadecimal digits of a run's settings that can change its result, less the seed: equal for repetitions."""
+    settings = flatten(load_settings(run))
+    counted = {k: v for k, v in settings.items() if k != "seed" and not any(fnmatch(k, pattern) for pattern in IGNORED)}
+    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def chosen_entries(entries: list[ManifestEntry], split: str, count: int) -> list[ManifestEntry]:
@@ -179,13 +210,20 @@ def row_coefficients(talker: Talker, frame: int, other_sound: np.ndarray) -> Ite
     yield "other_sound", spoken(talker.listen(foreign).expression)
 
 
-def score_test_clips(videos: Path, folder: Path) -> None:
-    """Score what was written: `clips.csv` with a line per video, `scores.csv` with the means of the rows."""
+def score_test_clips(videos: Path, folder: Path, parents: Mapping[str, Path]) -> None:
+    """Score what was written: `clips.csv` with a line per video, `scores.csv` with the means of the rows.
+
+    Args:
+        videos: Folder of `reference` and `rows`.
+        folder: The run folder; its `scored.json` says how many clips were scored, and of which general models.
+        parents: From `general_parents`.
+    """
     scores = score_folders(videos / REFERENCE, videos / "rows", progress=True, finished=folder / "clips.partial.jsonl")
     write_csv(scores.rows, folder / CLIPS)
     means = [mean_row([row for row in scores.rows if row["name"].startswith(f"{name}/")], name) for name in ROWS]
     write_csv([*means, {**scores.truth, "name": TRUTH}], folder / "scores.csv")
-    keep_measured(folder, clips=len(scores.rows) // len(ROWS))
+    hashes = {stage: settings_hash(parent) for stage, parent in parents.items()}
+    keep_measured(folder, clips=len(scores.rows) // len(ROWS), **{PARENTS: hashes})
 
 
 def _is_written(videos: Path, name: str) -> bool:

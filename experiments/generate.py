@@ -11,6 +11,8 @@ from experiments.settings import existing_file, load_settings, split_argument
 from media.audio import FRAME_SAMPLES, read_audio
 from media.errors import InputError
 from media.video import VideoWriter, sha256
+from media.video_writer import require_video_name
+from media.whole_file import require_writable
 
 if TYPE_CHECKING:
     from synthesis.photo.talker import PhotoTalker
@@ -30,15 +32,17 @@ def main(arguments: list[str] | None = None) -> int:
         folder, output = Path(given["run"]), Path(given["output"])
         settings = load_settings(folder)
         audio = existing_file("audio", given["audio"])
+        samples = readable_speech(audio)
+        require_output(output, "output")
         # Both take seconds: not before the arguments are known to be right.
         if settings["data"]["kind"] == "photo":
             from experiments.photo import load_photo_talker
 
-            speak(load_photo_talker(settings, folder), audio, output)
+            speak(load_photo_talker(settings, folder), samples, output)
         else:
             from experiments.person import load_talker
 
-            speak(load_talker(settings, folder), audio, output)
+            speak(load_talker(settings, folder), samples, output)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -60,7 +64,6 @@ def speak(talker: "Talker | PhotoTalker", speech: Path | np.ndarray, output: Pat
     samples = readable_speech(speech)
     performance: Any = talker.perform(talker.listen(samples))  # of the talker's own kind
     total = len(performance)
-    output.parent.mkdir(parents=True, exist_ok=True)
     frames = tqdm(talker.full_frames(performance), f"speaking {output.name}", total, unit="frame")
     with VideoWriter(output, *talker.frame_size, audio=samples[: total * FRAME_SAMPLES]) as writer:
         for frame in frames:
@@ -79,6 +82,23 @@ def readable_speech(speech: Path | np.ndarray) -> np.ndarray:
     if float(np.sqrt(np.mean(np.square(samples)))) < _SILENCE:
         raise InputError(f"{speech}: its sound is silent; give some speech")
     return samples
+
+
+def require_output(output: Path, setting: str) -> None:
+    """Refuse a place for a video at which none can be written.
+
+    Args:
+        output: The video to write; its folder is made.
+        setting: What names it, for the message.
+
+    Raises:
+        InputError: If the ending is unknown, a folder has the name, or its folder cannot be written into.
+    """
+    try:
+        require_video_name(output)
+    except InputError as error:
+        raise InputError(f"{setting}: {error}") from None
+    require_writable(output.parent, setting)
 
 
 def speech_output(settings: dict[str, Any], folder: Path) -> Path:

@@ -4,6 +4,7 @@ The names of choices repeat the keys of dictionaries in other packages, because 
 mistyped name should be answered at once; a test holds the two equal.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "data.layout": ("lrw", "folder", "prepared"),
     "data.split": ("train", "val", "test"),
     "data.heldout_from": ("training", "end"),
+    "data.unclear_offset": ("keep", "drop"),
     "face.model": ("facemesh", "bfm"),
     "face.reconstruction": ("closed_form", "deep3d"),
     "face.rasterizer": ("numba", "pytorch3d"),
@@ -50,7 +52,7 @@ def _is_shard(text: str) -> bool:
 
 def _is_offset(value: str) -> bool:
     """Whether text is a number of frames; ours: more than a second is another recording, not a delay."""
-    return value.lstrip("+-").isdigit() and abs(int(value)) <= 25
+    return bool(re.fullmatch(r"[+-]?[0-9]+", value)) and abs(int(value)) <= 25
 
 
 def read_offset(value: str | int) -> int | None:
@@ -103,6 +105,7 @@ LIMITS: dict[str, Limit] = {
     "fit.audio2pose.augmentation.probability": _between(0, 1),
     "*noise": _at_least(0),
     "*mfcc_shift": _at_least(0),
+    "audio2pose.lookahead": _between(0, 25),  # ours: a second
     "*margin": _at_least(0),
     "*channels": _at_least(1),
     "*layers": _at_least(1),

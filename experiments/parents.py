@@ -69,6 +69,8 @@ def start_from_parent(module: Audio2PoseLSTM | MemoryGAN, settings: dict[str, An
 def load_parent(module: Audio2PoseLSTM | MemoryGAN, parent: Path, stage: str) -> Path:
     """Take over another run's weights and memory; everything has to fit.
 
+    Whom the memory's pairs are of becomes unknown: speakers are numbered within one corpus.
+
     Args:
         module: Freshly made; its `person_buffers` stay what they are.
         parent: The other run's folder.
@@ -93,6 +95,8 @@ def load_parent(module: Audio2PoseLSTM | MemoryGAN, parent: Path, stage: str) ->
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise InputError(f"init_from={parent}: {stage} does not fit these settings: {first}") from None
+    if isinstance(module, MemoryGAN):
+        module.memory.forget_speakers()
     return path
 
 

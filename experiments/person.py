@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from datamodules.clip import Clip
+from datamodules.personal import fitted_frames
 from datamodules.prepare import prepare_video
 from datamodules.synthetic.film import make_person_film
 from experiments.callbacks import last_checkpoint, resolve_precision
@@ -36,6 +38,9 @@ def prepare(settings: dict[str, Any], folder: Path) -> Clip:
     Args:
         settings: Of the run.
         folder: The run folder.
+
+    Raises:
+        InputError: If the video cannot be used, or validation leaves nothing of it to learn from.
     """
     require_same_face(folder, settings)
     data, face = settings["data"], settings["face"]
@@ -49,8 +54,11 @@ def prepare(settings: dict[str, Any], folder: Path) -> Clip:
         **preparation_keywords(settings),
         progress=True,
     )
+    for stage, fit in settings["fit"].items():  # refused now, not when the other stage has been trained
+        fitted_frames(clip.training_frames, fit["validation_seconds"], stage)
     facts = {
         "clip": str(clip.folder),
+        "source": str(clip.source),
         FACE_VERSION: model_version(face["model"], face["model_file"]),
         "source_sha256": clip.source_sha256,
         "frames": len(clip),
@@ -59,6 +67,7 @@ def prepare(settings: dict[str, Any], folder: Path) -> Clip:
         "audio_offset": clip.audio_offset,
         "offset_estimate": clip.offset_estimate,
         "offset_confidence": clip.offset_confidence,
+        "sound_lacking": clip.sound_lacking,
         "bridged_frames": int(clip.bridged.sum()),
         "landmark_error_percent": round(100 * float(clip.fit_error[~clip.bridged].mean()), 3),
         "crop": [clip.crop.x, clip.crop.y, clip.crop.side],
@@ -180,8 +189,12 @@ def _known_clip(folder: Path) -> Clip | None:
     path = folder / "preparation.json"
     if not path.exists():
         return None
-    place = Path(json.loads(path.read_text())["clip"])
-    return Clip.load(place) if (place / "clip.json").exists() else None
+    facts = json.loads(path.read_text())
+    place = Path(facts["clip"])
+    if not (place / "clip.json").exists():
+        return None
+    clip = Clip.load(place)
+    return replace(clip, source=Path(facts.get("source", clip.source)))  # the video may have been moved since
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

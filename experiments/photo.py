@@ -17,7 +17,7 @@ from datamodules.synthetic.person import draw_person
 from experiments import provenance, tracking
 from experiments.callbacks import last_checkpoint
 from experiments.fit import fit_audio2pose
-from experiments.generate import readable_speech, speak, speech_output
+from experiments.generate import speak, speech_output
 from experiments.launch import is_first_process
 from experiments.person import EMBEDDED_SEED, FACE_VERSION, require_same_face
 from experiments.report import write_report
@@ -47,7 +47,6 @@ def run_photo(settings: dict[str, Any], folder: Path, wandb_run: Any | None = No
     """
     require_same_face(folder, settings)
     with provenance.stage(folder, "prepare"):
-        readable_speech(Path(settings["generate"]["audio"]))  # refused now, not after the training
         model = load_face_model(settings["face"]["model"])
         portrait = photo_portrait(settings, model)
         if is_first_process():

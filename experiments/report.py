@@ -14,7 +14,7 @@ from evaluation.columns import COLUMNS, Column
 from experiments import provenance
 from experiments.plots import curve_plot, frame_strip, pose_plot, write_comparison
 from experiments.score_table import REPORT, ROWS, is_best, read_scores, short, talking_videos
-from experiments.settings import EMBEDDED, differences, flatten, load_settings, to_yaml
+from experiments.settings import EMBEDDED, GENERAL, differences, flatten, load_settings, to_yaml
 from experiments.tracking import read_curves
 
 LARGEST_VIDEO = 32 * 2**20  # bytes; ours: browsers become slow with a page of hundreds of megabytes
@@ -26,6 +26,7 @@ FACTS = {
     "training_frames": "frames learned from",
     "bridged_frames": "frames without a face, bridged",
     "audio_offset": "sound moved by, frames",
+    "offset_flags": "clips by what is known of the offset of their sound",
     "offset_estimate": "sound and picture out of step by, frames, as estimated",
     "offset_confidence": "confidence of that, clear from 0.1",
     "landmark_error_percent": "landmark error, % of eye distance",
@@ -170,14 +171,30 @@ def _poses(folder: Path) -> str:
 
 
 def _training(folder: Path) -> str:
-    parts, parents = [], provenance.read(folder).get("parents", {})
+    parts, parents, settings = [], provenance.read(folder).get("parents", {}), _settings(folder)
     for stage in ("audio2pose", "memory_gan"):
         picture = curve_plot(read_curves(folder / "logs" / stage / "metrics.csv"))
         if picture:
-            parent = parents.get(stage)
-            text = f"Started from the weights of run {parent['run']}." if parent else "Trained from scratch."
+            text = _start_of(parents.get(stage), settings.get(stage, {}).get("members", 1))
             parts.append(f"<h3>{stage}</h3><p>{html.escape(text)}</p>{_image(picture, 'png', '')}")
     return "\n".join(parts)
+
+
+def _start_of(parent: dict[str, str] | None, members: int) -> str:
+    """What the networks of a stage were before they were trained.
+
+    Args:
+        parent: What the provenance says of it; None if there was none.
+        members: Networks that learn side by side.
+    """
+    if parent is None:
+        return "Trained from scratch."
+    if parent["run"] != GENERAL:
+        return f"Started from the weights of run {parent['run']}."
+    text = "Started from the weights that come with the project, the head pose from scratch."
+    if members == 1:
+        return text
+    return f"{text} That is the first of {members} networks; the rest started from scratch."
 
 
 def _preparation(folder: Path) -> str:
@@ -188,6 +205,8 @@ def _preparation(folder: Path) -> str:
     notes = []
     if facts.get("split_note"):
         notes.append(facts["split_note"])
+    if facts.get("sound_lacking"):
+        notes.append(f"the sound ends {facts['sound_lacking']:g} s before the picture; silence stands in for the rest")
     if facts.get("bridged_frames"):
         notes.append(f"in {facts['bridged_frames']} frames no face was found; their neighbours were interpolated")
     known = [(title, facts[name]) for name, title in FACTS.items() if facts.get(name) is not None]
@@ -214,6 +233,7 @@ def _making(folder: Path) -> str:
         packages = ", ".join(f"{name} {version}" for name, version in start["packages"].items())
         known = [("command", command), ("code", commit), ("starts", len(starts)), ("packages", packages)]
         known += [("video, sha256", facts["video_sha256"])] if "video_sha256" in facts else []
+        known += [(f"{key}, sha256", digest) for key, digest in facts.get("files_sha256", {}).items()]
         parts.append(_facts(known))
     if settings:
         changed = [(key, value) for key, (value, _) in sorted(differences(settings).items())]

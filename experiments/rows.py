@@ -27,13 +27,13 @@ from synthesis.talker import Motion, Talker
 REFERENCE = "reference"
 SHUFFLES = (1, 2, 3)  # quarters of its length by which the sound is rolled (SPEC)
 REENACTED_COLUMNS = (
-    *("psnr", "psnr_face", "ssim", "ssim_gaussian"),
-    *("lmd_iod", "lmd_px128", "lmd_face_iod", "mouth_correlation"),
+    *("psnr", "psnr_face", "ssim", "ssim_face", "ssim_gaussian"),
+    *("lmd_iod", "lmd_px128", "lmd_face_iod", "mouth_correlation", "lost_frames"),
 )
 GENERATED_COLUMNS = (
     *("hs", "hs_centred", "hs_ceiling", "w1_pitch", "w1_yaw", "w1_roll"),
     *("head_motion_ratio", "velocity_distance", "acceleration_distance", "beat_align", "beat_align_chance"),
-    *("av_offset", "av_confidence"),
+    *("av_offset", "av_confidence", "lost_frames_generated"),
 )
 
 
@@ -107,7 +107,7 @@ def score_rows(folder: Path, output: Path) -> list[Row]:
         _score_row(reference, folder / "static"),
         mean_row(shuffled, "shuffled"),
         _score_row(reference, folder / "true_coefficients"),
-        _chosen(score_pair(reference, reference, "truth"), (*REENACTED_COLUMNS, *GENERATED_COLUMNS)),
+        _chosen(_of_generated(score_pair(reference, reference, "truth")), (*REENACTED_COLUMNS, *GENERATED_COLUMNS)),
     ]
     write_csv(table, output)
     measured = measured_reference(reference)
@@ -135,8 +135,13 @@ def write_refined(path: Path, refined: Iterable[tuple[np.ndarray, np.ndarray]], 
 def _score_row(reference: Path, row: Path) -> Row:
     scores = _chosen(score_pair(reference, row / "reenacted.mp4", row.name), REENACTED_COLUMNS)
     if (row / "generated.mp4").exists():
-        scores |= _chosen(score_pair(reference, row / "generated.mp4", row.name), GENERATED_COLUMNS)
+        scores |= _chosen(_of_generated(score_pair(reference, row / "generated.mp4", row.name)), GENERATED_COLUMNS)
     return scores
+
+
+def _of_generated(scores: Row) -> Row:
+    """Scores with their lost frames under the name that tells them from those of the reenacted video."""
+    return scores | {"lost_frames_generated": scores["lost_frames"]}
 
 
 def _chosen(scores: Row, columns: tuple[str, ...]) -> Row:

@@ -6,13 +6,10 @@ Settings are checked before anything heavy is imported, the machine before anyth
 import errno
 import fcntl
 import logging
-import math
 import os
 import shlex
-import shutil
 import signal
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,25 +17,24 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from experiments.checks import check_machine, check_photo
 from experiments.grid import Grid, named_grid, run_named_grid
-from experiments.launch import DONE, is_first_process, process_count, run_folder, run_grid
+from experiments.launch import DONE, is_first_process, run_folder, run_grid
 from experiments.score_table import summary
 from experiments.settings import (
     CONFIGS,
-    EMBEDDED,
-    GENERAL,
-    PARENTS,
+    FILES,
     compose,
     differences,
     existing_file,
     expand_grid,
+    file_sha256,
+    flatten,
     save_settings,
     to_yaml,
 )
-from face.licensed_files import require_basel, require_r_net
 from media.errors import InputError
-
-NEEDED_GIGABYTES = 2.0  # ours: a prepared minute of video, two checkpoints with optimiser states, the videos
+from media.whole_file import remove_unfinished
 
 HELP = """\
 usage: python -m experiments.run [key=value ...] [--dry-run]
@@ -82,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         grid = named_grid(arguments) or Grid(None, expand_grid(arguments))
         settings = [compose(cell) for cell in grid.cells]
         for chosen in settings:
+            check_photo(chosen)  # before it is told that a file is missing which it cannot use
             run_folder(chosen)  # reads the files named in the settings
         if dry:
             for chosen in [*map(compose, grid.before), *settings]:
@@ -121,6 +118,7 @@ def run_one(settings: dict[str, Any], arguments: Sequence[str]) -> int:
     with _lock(folder) if first else _nothing():
         if first:
             print(introduction(settings, folder), flush=True)
+            remove_unfinished(folder / "videos")
             save_settings(settings, folder)
         _run(settings, folder, arguments)
         if first:
@@ -140,84 +138,6 @@ def prepare_corpora(settings: Sequence[dict[str, Any]]) -> int:
     return 0
 
 
-def check_machine(settings: dict[str, Any], folder: Path) -> None:
-    """Find out in a moment what would otherwise end the run after minutes.
-
-    Raises:
-        InputError: For an unwritable folder, a full disk, a missing file or an unfit `init_from`, or a batch
-            that does not divide among the processes.
-    """
-    _check_writable(folder, "runs")
-    if settings["data"].get("cache"):
-        _check_writable(Path(settings["data"]["cache"]).expanduser(), "data.cache")
-    free = shutil.disk_usage(folder).free / 2**30
-    if free < NEEDED_GIGABYTES and not (folder / "checkpoints").exists():
-        raise InputError(
-            f"{folder}: {free:.1f} GB are free, a run needs {NEEDED_GIGABYTES:g} GB; make room or set runs=FOLDER"
-        )
-    speech, output = settings["generate"]["audio"], settings["generate"]["output"]
-    for key in ("video", "image"):
-        if settings["data"].get(key, EMBEDDED) != EMBEDDED:
-            existing_file(f"data.{key}", settings["data"][key])
-    if speech:
-        existing_file("generate.audio", speech)
-    if output:
-        _check_writable(Path(output).expanduser().parent, "generate.output")
-    face = settings["face"]
-    if face["model"] == "bfm":
-        require_basel(face["model_file"])
-    if face["reconstruction"] == "deep3d":
-        require_r_net(face["reconstruction_file"], face["model"])
-    if face["identity_encoder"] == "arcface" and not face["identity_onnx"]:
-        raise InputError("face.identity_encoder=arcface needs the network's file: add face.identity_onnx=FILE.onnx")
-    if settings["memory_gan"]["spatial_encoder"] == "imagenet" and not settings["memory_gan"]["spatial_weights"]:
-        raise InputError("memory_gan.spatial_encoder=imagenet needs ResNet-18: add memory_gan.spatial_weights=FILE.pth")
-    _check_parents(settings)
-    _check_training(settings)
-
-
-def _check_parents(settings: dict[str, Any]) -> None:
-    for key in PARENTS:
-        parent = settings[key]
-        if key == "init_from_audio2pose" and parent == GENERAL:
-            from experiments.shipped import require_shipped_network  # imports torch
-
-            require_shipped_network(settings)
-        elif parent and not (Path(parent).expanduser() / DONE).is_file():
-            raise InputError(f"{key}={parent} is not the folder of a finished run (it has no file {DONE})")
-
-
-def _check_training(settings: dict[str, Any]) -> None:
-    corpus = settings["data"]["kind"] == "corpus"
-    if any(("samples_per_epoch" in fit) != corpus for fit in settings["fit"].values()):
-        right = "audio2pose_general or memory_gan_general" if corpus else "personal, demo or as_released"
-        raise InputError(f"data.kind={settings['data']['kind']} is trained with other settings; choose fit={right}")
-    if settings["data"]["kind"] == "personal":
-        _check_lengths(settings)
-    processes = process_count(settings)
-    for stage, fit in settings["fit"].items():
-        if fit["batch_size"] % processes:
-            raise InputError(
-                f"fit.{stage}.batch_size={fit['batch_size']} does not divide among {processes} processes; "
-                f"add fit.{stage}.batch_size={processes * math.ceil(fit['batch_size'] / processes)}"
-            )
-    if processes > 1 and "audio2pose" in settings["fit"] and settings["audio2pose"]["normalisation"] == "batch":
-        raise InputError("audio2pose.normalisation=batch would differ between processes: train in one, or use layer")
-
-
-def _check_lengths(settings: dict[str, Any]) -> None:
-    """A window has to fit into what is learned from, which validation shortens."""
-    from media.video import FPS  # compiles loops
-
-    learned = settings["data"]["train_seconds"] - settings["fit"]["audio2pose"]["validation_seconds"]
-    window = settings["fit"]["audio2pose"]["window"]
-    if round(learned * FPS) < window:
-        raise InputError(
-            f"data.train_seconds={settings['data']['train_seconds']:g} less fit.audio2pose.validation_seconds leave "
-            f"{round(learned * FPS)} frames, less than fit.audio2pose.window={window}; change one of them"
-        )
-
-
 def introduction(settings: dict[str, Any], folder: Path) -> str:
     """What is run and where, and every setting that is not the default."""
     resumed = "continued" if (folder / "provenance.json").is_file() else "new"
@@ -226,6 +146,13 @@ def introduction(settings: dict[str, Any], folder: Path) -> str:
         was = "" if default in (None, "???") else f"  (default {default})"
         lines.append(f"  {key} = {value}{was}")
     return "\n".join(lines)
+
+
+def given_files(settings: dict[str, Any]) -> dict[str, str]:
+    """SHA-256 of the user's face models and networks, by the settings that name them."""
+    flat = flatten(settings)
+    keys = [key for key in FILES if not key.startswith("data.") and flat.get(key)]
+    return {key: file_sha256(existing_file(key, flat[key])) for key in keys}
 
 
 def help_text() -> str:
@@ -251,6 +178,7 @@ def _run(settings: dict[str, Any], folder: Path, arguments: Sequence[str]) -> No
     _quieten_libraries()
     if is_first_process():
         provenance.record_start(folder, settings, arguments)
+        provenance.record(folder, files_sha256=given_files(settings))
     try:
         run_stages(settings, folder)
     except SystemExit as end:  # what Lightning makes of an interrupt
@@ -279,15 +207,6 @@ def _mark_preempted() -> None:
     run = sys.modules["wandb"].run if "wandb" in sys.modules else None
     if run is not None:
         run.mark_preempting()
-
-
-def _check_writable(folder: Path, setting: str) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable-"):
-            pass
-    except OSError as error:
-        raise InputError(f"{setting}: cannot write into {folder} ({error.strerror}); choose another folder") from error
 
 
 @contextmanager

@@ -62,7 +62,9 @@ def is_best(column: int, row: list[str], header: list[str], rows: list[list[str]
 def talking_videos(folder: Path) -> list[Path]:
     """The videos made for watching: the held-out sound, and any speech asked for."""
     videos = folder / "videos"
-    return [path for path in (videos / "heldout.mp4", *sorted(videos.glob("speech/*.mp4"))) if path.is_file()]
+    # names with a dot in front are of files that a process is writing, or was when it was killed
+    spoken = sorted(path for path in videos.glob("speech/*.mp4") if not path.name.startswith("."))
+    return [path for path in (videos / "heldout.mp4", *spoken) if path.is_file()]
 
 
 def short(cell: str) -> str:

@@ -31,10 +31,11 @@ MISSING = "???"  # OmegaConf's mark for a value that the user has to give
 # What the remedy for a missing value shows after the equals sign.
 PLACEHOLDERS = {"data.video": "VIDEO", "data.image": "PHOTO", "data.root": "CORPUS", "generate.audio": "SPEECH"}
 
-# A run is its settings less what cannot change its result: names, places, speed, and what is made of it afterwards.
+# A run is its settings less what cannot change its result: names, places, speed, when it is given up, and what is made
+# of it afterwards.
 _PLACES = ("experiment", "runs", "launch.*", "shard", "generate.*", "wandb.*", "data.cache", "data.prepared")
 _MACHINE = ("accelerator", "strategy", "devices", "num_nodes", "threads")
-IGNORED = (*_PLACES, *(f"trainer.{name}" for name in _MACHINE), "fit.*.workers")
+IGNORED = (*_PLACES, *(f"trainer.{name}" for name in _MACHINE), "fit.*.workers", "fit.*.collapse.*")
 # Files count by their bytes, so a moved or renamed video is still the same run.
 FILES = (
     "data.video",

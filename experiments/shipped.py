@@ -19,7 +19,7 @@ import torch
 from experiments.callbacks import last_checkpoint
 from experiments.settings import GENERAL_WEIGHTS, flatten, load_settings
 from lightning_modules.audio2pose import EXPRESSION_SIZE, Audio2PoseLSTM
-from lightning_modules.networks.ensemble import first_member
+from lightning_modules.networks.ensemble import members_of
 from media.errors import InputError
 from media.whole_file import whole_file
 
@@ -42,13 +42,13 @@ def load_shipped(module: Audio2PoseLSTM, settings: dict[str, Any]) -> None:
         weights = {
             name: torch.from_numpy(arrays[name].astype(np.float32)) for name in arrays.files if name != _SETTINGS
         }
-    network = first_member(module.network)
+    network = members_of(module.network)[0]
     fresh = network.state_dict()
     for name in ("head.weight", "head.bias"):
         weights[name][EXPRESSION_SIZE:] = fresh[name][EXPRESSION_SIZE:]
     network.load_state_dict(weights)
     if module.average is not None:
-        first_member(module.average).load_state_dict(weights)
+        members_of(module.average)[0].load_state_dict(weights)
 
 
 def require_shipped_network(settings: dict[str, Any]) -> None:

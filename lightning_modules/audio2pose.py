@@ -10,7 +10,7 @@ from torch import Tensor
 from evaluation.lip_sync import mouth_correlation
 from lightning_modules.averaging import averaged_copy, follow
 from lightning_modules.losses import continuity, weighted_sum
-from lightning_modules.networks.ensemble import make_mapping
+from lightning_modules.networks.ensemble import make_mapping, members_of
 from lightning_modules.networks.recurrent_mapping import State
 from lightning_modules.precision import at_least_fp32
 from lightning_modules.validation import ValidationMeans
@@ -52,6 +52,7 @@ class Audio2PoseLSTM(pl.LightningModule):
         dropout: In the encoder, and between LSTM layers.
         normalisation: `layer`, `group` (`wide` only), or `batch` as in the original code, which refuses to train in
             several processes.
+        lookahead: Frames heard before the motion of a frame is due; 0 in the paper.
         mfcc_noise: Deviation of the noise added to every normalised MFCC in training.
         mfcc_shift: Deviation of an offset added to each normalised coefficient, constant in a sample: another
             microphone, another voice.
@@ -59,7 +60,7 @@ class Audio2PoseLSTM(pl.LightningModule):
         learning_rate: Of AdamW.
         betas: Of AdamW.
         weight_decay: Of AdamW; 0 is Adam.
-        gradient_clip: Largest norm of the gradient; 0 for none.
+        gradient_clip: Largest norm of each member's gradient; 0 for none.
         average_decay: Share that stays of the running average of weights which is used at test; 0 for none.
         members: Networks that learn side by side, from unequal starts; at test expressions are averaged, and the head
             pose is that of the last.
@@ -103,6 +104,7 @@ class Audio2PoseLSTM(pl.LightningModule):
         layers: int = 1,
         dropout: float = 0.3,
         normalisation: str = "layer",
+        lookahead: int = 0,
         mfcc_noise: float = 0.0,
         mfcc_shift: float = 0.0,
         loss_weights: dict[str, float] = LOSS_WEIGHTS,
@@ -131,6 +133,7 @@ class Audio2PoseLSTM(pl.LightningModule):
             layers=layers,
             dropout=dropout,
             normalisation=normalisation,
+            lookahead=lookahead,
         )
         self.average = averaged_copy(self.network) if average_decay else None
         self.normalisation, self.mfcc_noise, self.mfcc_shift = normalisation, mfcc_noise, mfcc_shift
@@ -153,6 +156,8 @@ class Audio2PoseLSTM(pl.LightningModule):
     def forward(self, mfcc: Tensor, state: State | None = None) -> tuple[Tensor, Tensor, State]:
         """Speech to motion; a long utterance may come in pieces, each with the state the last one returned.
 
+        With `lookahead` it comes whole, for the last frames of a piece would need the next one.
+
         Args:
             mfcc: (B, T, 28, 12) windows, not normalised.
             state: Of the LSTM before the first frame; None at the start of an utterance.
@@ -160,6 +165,9 @@ class Audio2PoseLSTM(pl.LightningModule):
         Returns:
             Expression (B, T, 64), pose (B, T, 6) [angles in radians, translation in decimetres], and the state after
             the last frame.
+
+        Raises:
+            ValueError: A state, with `lookahead`.
         """
         with torch.autocast(mfcc.device.type, enabled=False):
             network = self.network if self.training or self.average is None else self.average
@@ -234,10 +242,12 @@ class Audio2PoseLSTM(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the norm to `gradient_clip`, unless the Trainer was given a value of its own."""
-        value = gradient_clip_val or self.gradient_clip
-        if value:
-            self.clip_gradients(optimizer, value, gradient_clip_algorithm or "norm")
+        """Clip each member's norm to `gradient_clip`, unless the Trainer was given a value of its own."""
+        if gradient_clip_val:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm or "norm")
+        elif self.gradient_clip:
+            for member in members_of(self.network):
+                torch.nn.utils.clip_grad_norm_(member.parameters(), self.gradient_clip)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Move the average of the weights."""

@@ -66,9 +66,12 @@ def read_audio(path: str | Path) -> np.ndarray:
         raise InputError(f"{path}: its sound track is empty or cannot be decoded; copy or convert the file again.")
     if origin is None:
         origin = stretches[0][0]
-    starts = [round((start - origin) * SAMPLE_RATE) for start, _ in stretches]
-    whole = np.zeros(max(start + len(s) for start, (_, s) in zip(starts, stretches, strict=True)), np.float32)
-    for start, (_, samples) in zip(starts, stretches, strict=True):
+    placed = [(round((start - origin) * SAMPLE_RATE), samples) for start, samples in stretches]
+    placed = [(start, samples) for start, samples in placed if start + len(samples) > 0]
+    if not placed:
+        raise InputError(f"{path}: its sound ends before its first picture; cut the file again with both together.")
+    whole = np.zeros(max(start + len(samples) for start, samples in placed), np.float32)
+    for start, samples in placed:
         whole[max(start, 0) : start + len(samples)] = samples[max(-start, 0) :]
     return checked_samples(np.clip(whole, -1, 1), f"the sound of {path}")
 

@@ -41,8 +41,8 @@ class VideoWriter:
         archive: Small for its quality, quick to decode, and the same bytes whatever the number of cores; for `gop=1`.
 
     Raises:
-        InputError: If the folder cannot be written, the disk is full, the name has no known ending or the sound is
-            not a finite signal.
+        InputError: If the folder cannot be written, the disk is full, the name has no known ending or is a folder's,
+            or the sound is not a finite signal.
     """
 
     def __init__(
@@ -60,9 +60,8 @@ class VideoWriter:
         self._path = Path(path)
         self._size = (height, width)
         self._odd = ((0, 0), (0, 0)) if lossless else ((0, height % 2), (0, width % 2))
-        self._format = _FORMATS.get(self._path.suffix.lower())
-        if self._format is None:
-            raise InputError(f"{path}: a video is written as one of {', '.join(_FORMATS)}; change the ending.")
+        require_video_name(path)
+        self._format = _FORMATS[self._path.suffix.lower()]
         self._audio = None if audio is None else checked_samples(audio, "the sound of a video")
         # files of key frames alone are large whatever the effort, and written where speed counts
         quick = gop == 1 and not archive
@@ -162,6 +161,18 @@ class VideoWriter:
             sound.pts = self._samples
             self._container.mux(self._sound.encode(sound))
             self._samples += len(chunk)
+
+
+def require_video_name(path: str | Path) -> None:
+    """Refuse a place at which no video can be written, before anything is made for it.
+
+    Raises:
+        InputError: If the name has no known ending, or a folder has it.
+    """
+    if Path(path).suffix.lower() not in _FORMATS:
+        raise InputError(f"{path}: a video is written as one of {', '.join(_FORMATS)}; change the ending.")
+    if Path(path).is_dir():
+        raise InputError(f"{path}: is a folder; give the name of a video in it.")
 
 
 class _File:

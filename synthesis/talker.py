@@ -150,11 +150,13 @@ class Talker:
         Yields:
             (H, W, 3) uint8 frames.
         """
-        compositor = Compositor(self.clip.crop, self.clip.height, self.clip.width)
+        width, height = self.frame_size
+        compositor = Compositor(self.clip.crop, height, width)
         refined = self.refine(performance.coefficients, self.training_background(performance.source_frames))
         with self.clip.gallery() as gallery:
             for index, (crop, mask) in zip(performance.source_frames, refined, strict=True):
-                yield compositor.paste(gallery[int(index)], crop, mask.astype(np.float32) / 255)
+                frame = gallery[int(index)][:height, :width]  # odd sides were padded when it was written
+                yield compositor.paste(frame, crop, mask.astype(np.float32) / 255)
 
     def _choose_backgrounds(self, angles: np.ndarray, filmed: np.ndarray) -> np.ndarray:
         if self.head_pose == "fixed":  # one frame throughout; a path would walk around it
@@ -173,8 +175,8 @@ class Talker:
         rendered, mask = render_over(self.renderer, torch.from_numpy(coefficients), self.albedo, background)
         device = self.memory_gan.device
         with self._autocast():
-            features = [self.memory_gan.retrieve(to_network(part).to(device)) for part in rendered.split(_BATCH)]
-        return _Chunk(rendered, mask, torch.maximum(mask, moved), torch.cat(features))
+            features = self.memory_gan.retrieve(to_network(rendered).to(device))
+        return _Chunk(rendered, mask, torch.maximum(mask, moved), features)
 
     def _refine_chunk(
         self, previous: "_Chunk | None", chunk: "_Chunk", following: "_Chunk | None"

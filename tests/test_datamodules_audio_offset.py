@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datamodules.audio_offset import LARGEST, SHORTEST, OffsetEstimate, estimate_offset, offset_curve
+from datamodules.audio_offset import LARGEST, SHORTEST, OffsetEstimate, estimate_offset, offset_curve, offset_flag
 from datamodules.synthetic.performance import perform
 from datamodules.synthetic.person import draw_person
 from face.coefficients import EXPRESSION
@@ -111,3 +111,28 @@ def test_a_far_offset_needs_more_evidence_than_a_near_one() -> None:
     assert OffsetEstimate(-2.0, confidence, 0.4).correction == -2
     assert OffsetEstimate(8.3, confidence, 0.4).correction == 0
     assert OffsetEstimate(8.3, 0.2, 0.4).correction == 8
+
+
+@pytest.mark.parametrize(
+    ("flag", "numbers"),
+    [
+        ("given", (607, -6, None, None)),
+        ("given", (29, 0, None, None)),
+        ("too_short", (SHORTEST - 1, 0, 0.0, 0.0)),
+        ("corrected", (SHORTEST, -6, -5.8, 0.2)),
+        ("in_step", (SHORTEST, 0, -1.2, 0.2)),
+        ("unclear", (SHORTEST, 0, -1.2, 0.05)),
+        ("unclear", (SHORTEST, 0, 9.0, 0.15)),  # far, and not clear enough for that
+        ("unclear", (SHORTEST, 0, 0.0, 0.0)),  # a face that does not move
+        ("unclear", (SHORTEST, 0, 5.0, 0.15)),  # 0.1496 before it was rounded
+    ],
+)
+def test_a_word_for_every_clip(flag, numbers):
+    assert offset_flag(*numbers) == flag
+
+
+def test_the_word_is_that_of_the_estimate():
+    for estimate in (OffsetEstimate(*numbers, 0.4) for numbers in ((-6.0, 0.3), (-1.0, 0.3), (-6.0, 0.1), (1.0, 0.0))):
+        flag = offset_flag(300, estimate.correction, estimate.frames, estimate.confidence)
+        assert (flag == "corrected") == bool(estimate.correction)
+        assert (flag == "unclear") == (not estimate.is_clear)

@@ -1,5 +1,6 @@
 import pickle
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch.utils.data import Dataset
 from datamodules.clip import Clip
 from datamodules.loading import ClipLoader
 from datamodules.lrw import LRWDataModule
+from datamodules.manifest import read_manifest, write_manifest
 from datamodules.rendered_frames import channels_first, render_over
 from datamodules.windows import to_network
 from face.albedo import detailed_albedo
@@ -115,6 +117,39 @@ def test_clips_shorter_than_the_window_are_left_out(speech, caplog):
     assert "1 of 5 clips" in caplog.text
     with pytest.raises(InputError, match="no clips of 100 frames or more in the split train"):
         module(speech, window=100)
+
+
+def flagged(prepared: Path, flags: dict[str, str | None]) -> None:
+    """Say of some clips what is known of their offset, and of the others that they are in step."""
+    entries = read_manifest(prepared)
+    write_manifest(prepared, [replace(entry, offset_flag=flags.get(entry.name, "in_step")) for entry in entries])
+
+
+def test_clips_with_unclear_offset_are_dropped_where_that_is_wanted(tmp_path, caplog):
+    write_corpus(tmp_path, SPEECH, pictures=False)
+    flagged(tmp_path, {"train/bert/1": "unclear", "val/dora/1": "unclear", "train/anna/1": "too_short"})
+    kept, dropped = module(tmp_path), module(tmp_path, unclear_offset="drop")
+    assert kept.train_set.clips.frames.tolist() == [29, 17, 60, 20]
+    assert dropped.train_set.clips.frames.tolist() == [29, 17, 20]
+    assert dropped.validation_set.clips.frames.tolist() == [29, 23]
+    assert "2 of 8 clips may be out of step" in caplog.text
+    lengths = {name: frames for name, frames in SPEECH.items() if name != "train/bert/1"}
+    statistics = dropped.statistics()
+    assert not np.allclose(statistics["mfcc_mean"], kept.statistics()["mfcc_mean"], atol=1e-6)
+    spoken = [clip.mfcc.reshape(-1, 12) for clip in clips(tmp_path, lengths, "train")]
+    np.testing.assert_allclose(statistics["mfcc_mean"], np.concatenate(spoken).mean(0, dtype=float), atol=1e-4)
+    # the second stage hears nothing
+    assert len(LRWDataModule(tmp_path, "memory_gan", unclear_offset="drop")._entries()) == 8
+
+
+def test_an_old_manifest_drops_nothing_silently(tmp_path):
+    write_corpus(tmp_path, SPEECH, pictures=False)
+    flagged(tmp_path, {"train/anna/1": None})
+    assert len(module(tmp_path).train_set.clips) == 4
+    with pytest.raises(InputError, match=r"older version.*repeat the preparation"):
+        module(tmp_path, unclear_offset="drop")
+    with pytest.raises(InputError, match=r"data\.unclear_offset=maybe: must be one of keep, drop"):
+        module(tmp_path, unclear_offset="maybe")
 
 
 def test_augmentation_depends_on_seed_epoch_and_sample_alone(speech):

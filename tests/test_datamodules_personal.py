@@ -4,6 +4,7 @@ import torch
 
 from datamodules.personal import PersonalVideoDataModule
 from datamodules.windows import RenderedFrames, RenderedWindows, SpeechWindows, to_network, to_pixels
+from media.errors import InputError
 from tests.test_datamodules_clip import make_clip
 
 
@@ -60,3 +61,12 @@ def test_validation_is_the_end_of_training_and_heldout_is_untouched(tmp_path):
 def test_memory_gan_needs_rendered_frames(tmp_path):
     with pytest.raises(ValueError, match="render_clip"):
         PersonalVideoDataModule(make_clip(tmp_path), "memory_gan")
+
+
+@pytest.mark.parametrize("seconds", [1.96, 2.0, 3.0])
+def test_validation_leaves_something_to_learn_from(tmp_path, seconds):
+    clip = make_clip(tmp_path, total=80, training=50)
+    with pytest.raises(InputError, match=r"fit\.audio2pose\.validation_seconds=.* training part of 2\.0 s") as refusal:
+        PersonalVideoDataModule(clip, "audio2pose", validation_seconds=seconds)
+    assert "\n" not in str(refusal.value)
+    assert PersonalVideoDataModule(clip, "audio2pose", validation_seconds=1.92).fitted_frames == 2

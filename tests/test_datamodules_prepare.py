@@ -1,10 +1,12 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from datamodules.clip import Clip
-from datamodules.prepare import prepare_video
+from datamodules.preparation import Preparation
+from datamodules.prepare import _with_sound, prepare_video
 from face.camera import Camera, pose_vertices
 from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, TEXTURE, TRANSLATION
 from face.models.registry import load_face_model
@@ -12,12 +14,18 @@ from media.audio import mfcc_windows, read_audio
 from media.errors import InputError
 from media.video import VideoWriter
 from tests.moving_photo import pictures
+from tests.recordings import record
+from tests.test_datamodules_clip import make_clip
 
 FRAMES = 110
 
 
-def write_film(path: Path, frames: int = FRAMES, loudness: float = 0.1, sound: bool = True) -> Path:
+def write_film(
+    path: Path, frames: int = FRAMES, loudness: float = 0.1, sound: bool = True, silent_frames: int = 0
+) -> Path:
     samples = np.random.default_rng(0).normal(0, loudness, frames * 640).astype(np.float32) if sound else None
+    if samples is not None:
+        samples[: silent_frames * 640] = 0
     with VideoWriter(path, 256, 256, audio=samples, crf=10) as writer:
         for picture in pictures(frames):
             writer.write(picture)
@@ -91,17 +99,61 @@ def test_prepared_once(clip, film, cache, monkeypatch):
     assert not list(cache.glob(".preparing-*"))
 
 
+def test_a_moved_video_is_read_where_it_lies_now(clip, film, cache, tmp_path):
+    moved = Path(shutil.copy(film, tmp_path / "renamed.mp4"))
+    again = prepare_video(moved, cache, train_seconds=2.0)
+    assert again.folder == clip.folder
+    assert again.source == moved.resolve()
+    assert clip.source == film.resolve()
+
+
 @pytest.mark.parametrize(
-    ("frames", "loudness", "sound", "message"),
-    [(60, 0.1, True, "2.4 s"), (FRAMES, 0.1, False, "no sound"), (FRAMES, 0.0, True, "silent")],
+    ("frames", "loudness", "sound", "silent", "message"),
+    [
+        (60, 0.1, True, 0, "2.4 s"),
+        (FRAMES, 0.1, False, 0, "no sound"),
+        (FRAMES, 0.0, True, 0, "silent"),
+        (FRAMES, 0.1, True, 70, "silent from 0.00 to 2.64 s"),
+    ],
 )
-def test_unfit_videos_are_refused_at_once(tmp_path, frames, loudness, sound, message):
-    path = write_film(tmp_path / "unfit.mp4", frames, loudness, sound)
+def test_unfit_videos_are_refused_at_once(tmp_path, monkeypatch, frames, loudness, sound, silent, message):
+    monkeypatch.setattr("datamodules.prepare.track", lambda *a, **k: pytest.fail("tracked all the same"))
+    path = write_film(tmp_path / "unfit.mp4", frames, loudness, sound, silent)
     with pytest.raises(InputError, match=message) as refusal:
         prepare_video(path, tmp_path / "cache", train_seconds=2.0)
     assert "unfit.mp4" in str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert not list((tmp_path / "cache").glob("*/clip.json"))
+
+
+@pytest.mark.filterwarnings("ignore:.*it was cut off")
+def test_a_file_that_breaks_off_is_refused(tmp_path):
+    frames = list(pictures(FRAMES))
+    whole = record(
+        tmp_path / "whole.mp4",
+        times=[k / 25 for k in range(FRAMES)],
+        sound=np.random.default_rng(0).normal(0, 0.1, (1, FRAMES * 640)).astype(np.float32),
+        pictures=lambda k: frames[k],
+        file_options={"movflags": "faststart"},  # what the file declares stands at its beginning
+    ).read_bytes()
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(
+        InputError, match=r"cut\.mp4: breaks off after [12]\.\d\d s of the 4\.40 s it declares"
+    ) as refusal:
+        prepare_video(path, tmp_path / "cache", train_seconds=2.0)
+    assert "\n" not in str(refusal.value)
+    assert not list((tmp_path / "cache").glob("*/clip.json"))
+
+
+@pytest.mark.parametrize(("seconds", "lacking"), [(0.7, 0.5), (1.15, 0.0), (2.0, 0.0)])
+def test_sound_that_ends_early_is_noted(tmp_path, seconds, lacking):
+    clip = make_clip(tmp_path, total=30, training=20)
+    samples = np.random.default_rng(0).normal(0, 0.1, round(seconds * 16000)).astype(np.float32)
+    with_sound = _with_sound(clip, samples, load_face_model("facemesh"), Preparation(1.0, audio_offset=0))
+    assert with_sound.sound_lacking == lacking
+    with_sound.save()
+    assert Clip.load(tmp_path).sound_lacking == lacking
 
 
 def test_an_unwritable_cache_is_named(film, tmp_path):

@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 from pathlib import Path
 
 import av
@@ -9,7 +11,7 @@ import torch
 from datamodules import prepare_corpus as module
 from datamodules.clip import Clip
 from datamodules.layouts import read_layout
-from datamodules.manifest import read_manifest
+from datamodules.manifest import CLIP_FILES, read_manifest
 from datamodules.preparation import Preparation
 from datamodules.prepare import prepare_clip
 from datamodules.prepare_corpus import prepare_corpus
@@ -34,6 +36,19 @@ def no_work(monkeypatch):
     monkeypatch.setattr(module, "prepare_clip", lambda *a, **k: pytest.fail("prepared again"))
 
 
+@pytest.fixture
+def counted(monkeypatch) -> list[str]:
+    """Names of the videos that are prepared."""
+    made = []
+
+    def count(video: Path, *a, **k) -> Clip:
+        made.append(video.stem)
+        return prepare_clip(video, *a, **k)
+
+    monkeypatch.setattr(module, "prepare_clip", count)
+    return made
+
+
 def test_the_manifest_lists_every_clip(root, prepared):
     entries = read_manifest(prepared)
     assert [entry.name for entry in entries] == sorted(NAMES)
@@ -43,6 +58,7 @@ def test_the_manifest_lists_every_clip(root, prepared):
         assert entry.frames == len(clip) == clip.training_frames == FRAMES
         assert clip.source == source.path.resolve()
         assert (entry.audio_offset, entry.offset_confidence) == (0, 0)  # too short to tell
+        assert (entry.offset_estimate, entry.offset_flag) == (0, "too_short")
         assert entry.source_sha256 == clip.source_sha256
     assert len({entry.sha256 for entry in entries}) == len(NAMES)
 
@@ -50,7 +66,7 @@ def test_the_manifest_lists_every_clip(root, prepared):
 def test_a_corpus_clip_is_small_and_true(prepared, root):
     entry = read_manifest(prepared)[0]
     clip = Clip.load(prepared / entry.clip)
-    assert {path.name for path in clip.folder.iterdir()} == {"arrays.npz", "clip.json", "crop.mp4", "sound.wav"}
+    assert {path.name for path in clip.folder.iterdir()} == set(CLIP_FILES)
     video = stream_frames(root / "lipread_mp4" / f"{entry.name}.mp4")
     made = np.stack([clip.crop.apply(frame) for frame in video]).astype(float)
     error = np.mean((clip.frames(clip.training) - made) ** 2, axis=(1, 2, 3))
@@ -105,14 +121,8 @@ def test_a_record_means_done(root, prepared, no_work):
     assert bytes_of(prepare_corpus(root, prepared)) == before
 
 
-def test_only_what_is_new_or_changed_is_prepared(tmp_path, monkeypatch):
-    root, prepared, made = write_corpus(tmp_path / "corpus", NAMES[:2]), tmp_path / "prepared", []
-
-    def counted(video: Path, *a, **k) -> Clip:
-        made.append(video.stem)
-        return prepare_clip(video, *a, **k)
-
-    monkeypatch.setattr(module, "prepare_clip", counted)
+def test_only_what_is_new_or_changed_is_prepared(tmp_path, counted):
+    root, prepared, made = write_corpus(tmp_path / "corpus", NAMES[:2]), tmp_path / "prepared", counted
     prepare_corpus(root, prepared)
     write_clip(root / "lipread_mp4/ABOUT/train/ABOUT_00003.mp4", seed=3)
     prepare_corpus(root, prepared)
@@ -125,6 +135,54 @@ def test_only_what_is_new_or_changed_is_prepared(tmp_path, monkeypatch):
     assert made[3:] == ["ABOUT_00001", "ABOUT_00002"]
     names = {entry.name.rpartition("/")[2]: entry for entry in read_manifest(prepared)}
     assert len({entry.source_sha256 for entry in names.values()}) == 3
+
+
+def test_a_clip_that_lacks_something_is_prepared_again(tmp_path, counted):
+    """Training says of a damaged clip: delete its folder and repeat the preparation."""
+    root, prepared = write_corpus(tmp_path / "corpus", NAMES[:2]), tmp_path / "prepared"
+    before = bytes_of(prepare_corpus(root, prepared))
+    folder = prepared / f"clips/{NAMES[1]}.clip"
+    for damage in (*(folder / name for name in CLIP_FILES), folder):
+        counted.clear()
+        shutil.rmtree(damage) if damage is folder else damage.unlink()
+        assert bytes_of(prepare_corpus(root, prepared)) == before
+        assert counted == ["ABOUT_00002"], damage
+
+
+def test_a_record_of_an_older_version_is_written_anew_from_the_clips(tmp_path, counted):
+    root, prepared = write_corpus(tmp_path / "corpus", NAMES[:2]), tmp_path / "prepared"
+    before = bytes_of(prepare_corpus(root, prepared))
+    record = prepared / "shards/0001-of-0001.json"
+    content = json.loads(record.read_text())
+    for clip in content["clips"]:
+        del clip["offset_estimate"], clip["offset_flag"]
+    record.write_text(json.dumps(content))
+    (prepared / "manifest.jsonl").write_text("".join(f"{json.dumps(clip)}\n" for clip in content["clips"]))
+    assert [entry.offset_flag for entry in read_manifest(prepared)] == [None, None]  # loads as it is
+    assert bytes_of(prepare_corpus(root, prepared)) == before
+    assert counted == ["ABOUT_00001", "ABOUT_00002"]  # the first time alone
+
+
+def test_bytes_are_on_the_disk_before_names(tmp_path, monkeypatch):
+    events, fsync, replace = [], os.fsync, os.replace
+
+    def synced(descriptor):
+        events.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    def named(source, target):
+        events.append(Path(target).name)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", named)
+    prepared = prepare_corpus(write_corpus(tmp_path / "corpus", NAMES[:1]), tmp_path / "prepared")
+    folder = prepared / f"clips/{NAMES[0]}.clip"
+    named_at = events.index(folder.name)
+    for path in (folder, *folder.iterdir()):
+        assert path.stat().st_ino in events[:named_at], path
+    for path in (prepared / "shards/0001-of-0001.json", prepared / "manifest.jsonl"):
+        assert events.index(path.stat().st_ino) == events.index(path.name) - 1 > named_at
 
 
 @pytest.mark.data

@@ -121,6 +121,32 @@ def test_a_shard_is_prepared_by_one_at_a_time(root, tmp_path):
         prepare_corpus(root, tmp_path)
 
 
+def test_what_a_killed_command_left_is_not_touched_while_another_prepares(tmp_path):
+    """Its workers may still be at work there, and must not publish a clip of which half was removed."""
+    shard = Shard(1, 1, tmp_path)
+    orphan = shard.unfinished / "of_a_killed_one/clip"
+    orphan.mkdir(parents=True)
+    (orphan / "crop.mp4").touch()
+    with shard.held() as scratch:
+        assert scratch.parent == shard.unfinished
+        assert not list(scratch.iterdir())
+        (scratch / "clip").mkdir()
+        assert (orphan / "crop.mp4").exists()
+    assert not list(shard.unfinished.iterdir())
+    with shard.held() as again:
+        assert again != scratch
+
+
+def test_what_is_removed_cannot_be_published(tmp_path, monkeypatch):
+    shard, seen = Shard(1, 1, tmp_path), {}
+    orphan = shard.unfinished / "of_a_killed_one/clip"
+    orphan.mkdir(parents=True)
+    monkeypatch.setattr("datamodules.shard.shutil.rmtree", lambda path, **k: seen.update({path.name: orphan.exists()}))
+    with shard.held():
+        pass
+    assert seen["of_a_killed_one.gone"] is False  # when files are removed, their folder has no longer its name
+
+
 @pytest.mark.parametrize("shard", [(5, 4), (0, 4)])
 def test_a_shard_that_is_none_is_refused(root, tmp_path, shard):
     with pytest.raises(InputError, match=f"shard={shard[0]}/4: must be one of 1/4 to 4/4"):

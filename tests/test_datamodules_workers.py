@@ -10,6 +10,7 @@ import pytest
 
 from datamodules.prepare_corpus import prepare_corpus
 from datamodules.workers import ATTEMPTS, LocalWorkers, in_this_process
+from datamodules.workers import _start as start
 from tests.talking_photos import bytes_of, write_corpus
 from tests.worker_tasks import die_at_two, killed_once, lose, refuse_three, square
 
@@ -30,6 +31,13 @@ def undisturbed(root, tmp_path_factory) -> dict[str, str]:
 def test_every_item_is_done_once(workers):
     assert sorted(workers(square, range(20), lose)) == [number**2 for number in range(20)]
     assert list(workers(square, [], lose)) == []
+
+
+def test_no_more_processes_than_there_is_work_for(monkeypatch):
+    started = []
+    monkeypatch.setattr("datamodules.workers._start", lambda work: started.append(work) or start(work))
+    assert sorted(LocalWorkers(8)(square, range(2), lose)) == [0, 1]
+    assert len(started) == 2
 
 
 def test_what_kills_every_worker_is_given_up():

@@ -85,7 +85,9 @@ def test_metric_is_the_mean_over_videos() -> None:
     for frames in (-4, 1, 6):
         metric.update(mouth(TIMES - frames), mouth(TIMES))
     metric.update(torch.ones(60), torch.ones(60))  # no value, so it does not count
+    metric.update(mouth(TIMES[:8]), mouth(TIMES[:8]))  # no confidence, likewise
     scores = metric.compute()
+    assert scores["av_confidence"].isfinite()
     assert scores["av_offset"].item() == pytest.approx(40, abs=2)
     assert scores["av_offset_size"].item() == pytest.approx(40 * 11 / 3, abs=2)
 

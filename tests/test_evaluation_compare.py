@@ -164,3 +164,9 @@ def test_the_commit_marks_code_that_was_changed_since(tmp_path: Path) -> None:
     assert len(clean) == 12
     assert changed.startswith(f"{clean}+")
     assert len(changed) == 21
+    marks = set()
+    for content in ("b = 1\n", "b = 2\n"):  # a file that git does not know yet
+        (tmp_path / "new.py").write_text(content)
+        code_commit.cache_clear()
+        marks.add(code_commit(tmp_path))
+    assert len(marks | {changed}) == 3

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import re
 import shutil
 from pathlib import Path
 
@@ -15,17 +16,20 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from evaluation import columns, compare
 from evaluation.measure import measure
 from evaluation.score import CEILING, FLOOR, TRUTH, main, score_folders, score_pair
+from face.crop import Crop
 from face.tracking import track
 from media.errors import InputError
 from media.video import read_frames, sha256
 from tests.moving_photo import film
 
-COLUMNS = [column for column in columns.COLUMNS if column != "csim"]  # that one needs a network
+OTHERS = ("csim", "lost_frames_generated")  # the first needs a network, the second a run of ours
+COLUMNS = [column for column in columns.COLUMNS if column not in OTHERS]
 PERFECT = {"psnr": 100, "psnr_face": 100, "psnr_atvg": 100, "ssim": 1, "ssim_face": 1, "ssim_gaussian": 1}
 PERFECT |= {"lmd_iod": 0, "lmd_px128": 0, "lmd_face_iod": 0, "lmd_face_px128": 0, "hs": 1, "hs_centred": 1}
 PERFECT |= {"w1_pitch": 0, "w1_yaw": 0, "w1_roll": 0, "head_motion_ratio": 1, "mouth_correlation": 1, "lost_frames": 0}
 PERFECT |= {"velocity_distance": 0, "acceleration_distance": 0}
 TEXT = {"name", "notes", "run", "data", "commit"}
+FULL_DISK = Path("/dev/full")  # Linux: every write to it fails
 DATA = Path(__file__).parents[2] / "shared/data"
 
 
@@ -123,6 +127,35 @@ def test_another_size_is_compared_in_the_same_crop(tmp_path: Path) -> None:
     row = score_pair(real, crop)
     assert (row["psnr"], row["ssim"]) == (100, pytest.approx(1))
     assert row["lmd_iod"] < 0.02  # tracked in other pixels
+    assert "generated 256x256 px taken as the face crop" in row["notes"]
+
+
+def test_a_small_full_view_is_not_taken_as_the_face_crop(tmp_path: Path) -> None:
+    real = film(tmp_path / "real.mp4", frames=5, width=440, height=440, zoom=1.2)
+    small = [np.asarray(Image.fromarray(frame).resize((256, 256))) for frame in read_frames(real)]
+    whole = film(tmp_path / "whole.mp4", frames=5, change=lambda _, frame: small[frame])
+    with pytest.raises(InputError, match=r"taken as the face crop.*440x440 px, or the 256x256 px crop") as refusal:
+        score_pair(real, whole)
+    assert "\n" not in str(refusal.value)
+    ours, true = (int(number) for number in re.findall(r"(\d+) px (?:apart|in its crop)", str(refusal.value)))
+    assert ours / true == pytest.approx(measure(real).crop.side / 440, rel=0.05)
+    # the same view in its own size, and in a size that is no crop's, is compared
+    assert "taken as" not in score_pair(real, film(tmp_path / "full.mp4", 5, 440, 440, zoom=1.2))["notes"]
+
+
+def test_a_face_that_comes_a_little_nearer_is_compared_and_a_larger_crop_is_not(tmp_path: Path) -> None:
+    real = film(tmp_path / "real.mp4", frames=5, width=480, height=320, zoom=1.2)
+    crop = measure(real).crop
+
+    def enlarged(times: float) -> Path:
+        square = Crop(crop.x + crop.side * (1 - 1 / times) / 2, crop.y + crop.side * (1 - 1 / times) / 2,
+                      crop.side / times, 256)  # fmt: skip
+        frames = [square.apply(frame) for frame in read_frames(real)]
+        return film(tmp_path / f"{times}.mp4", frames=5, change=lambda _, frame: frames[frame])
+
+    assert score_pair(real, enlarged(1.12))["lost_frames"] == 0
+    with pytest.raises(InputError, match="taken as the face crop"):
+        score_pair(real, enlarged(1.3))
 
 
 def test_a_lost_face_is_counted_and_left_out_of_the_landmarks(films: Path, tmp_path: Path) -> None:
@@ -246,6 +279,18 @@ def test_one_bad_clip_costs_its_own_row_and_the_exit_status(films: Path, tmp_pat
     (tmp_path / "a.mp4").unlink()
     with pytest.raises(InputError, match="none of the 1 pairs"):
         score_folders(films / "real", tmp_path)
+
+
+@pytest.mark.skipif(not FULL_DISK.exists(), reason="no /dev/full here")
+def test_a_full_disk_ends_the_scoring_and_blames_no_pair(films: Path, tmp_path: Path, capsys, caplog) -> None:
+    kept = tmp_path / "scores.partial.jsonl"
+    kept.symlink_to(FULL_DISK)
+    error = refusal([films / "real", films / "made", "--out", tmp_path / "scores.csv"], capsys)
+    assert error == f"{kept}: cannot be written (No space left on device); free space, or change --out."
+    assert "not scored:" not in caplog.text
+    assert not (tmp_path / "scores.csv").exists()
+    kept.unlink()  # space again: the same command goes on
+    assert main([str(films / "real"), str(films / "made"), "--out", str(tmp_path / "scores.csv")]) == 0
 
 
 @pytest.mark.data

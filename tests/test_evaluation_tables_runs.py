@@ -109,14 +109,14 @@ def test_settings_that_do_not_count_are_those_of_run_ids() -> None:
 
 
 def test_too_short_is_a_row(tmp_path: Path) -> None:
-    write_run(tmp_path, "r50", LENGTH, {"psnr": 30.0}, row="50 frames")
+    write_run(tmp_path, "r50", LENGTH, {"psnr_face": 30.0}, row="50 frames")
     long = {"data.train_seconds": 32.0, "seed": 0}
     reason = "too short (embedded: 500 frames, 900 are needed)"
     write_record(tmp_path, "video_length", [("r50", "finished", {"data.train_seconds": 2.0}), ("r800", reason, long)])
     table = make_table("video_length", Material([tmp_path]), tmp_path / "out")
     rows = {line.name: line for line in table.lines if line.source == "ours"}
     assert rows["800 frames"].remark == reason
-    assert rows["50 frames"].cells["psnr"].value == 30.0
+    assert rows["50 frames"].cells["psnr_face"].value == 30.0
     assert rows["300 frames"].remark == "no finished run"
     assert any("1 of 2 runs" in note and "r800" in note for note in table.notes)
     assert reason in (tmp_path / "out/video_length.md").read_text()
@@ -161,6 +161,8 @@ def test_the_command_writes_all_formats_with_the_papers_numbers(tmp_path: Path, 
     [
         (["hs", "--runs", "nowhere"], "make the runs with python -m experiments.run grid=hs"),
         (["table1"], "--study STUDY_DIR"),
+        (["table1", "--study", "study", "--method", "A=videos"], "--method A: table table1 is made of people's votes"),
+        (["table1", "--study", "study", "--reference", "real"], "user_study build STUDY_DIR --method NAME=FOLDER"),
         (["hs", "--runs", "run", "--method", "A=videos"], "--reference"),
         (["hs", "--runs", "run", "--method", "A"], "expected NAME=FOLDER"),
         (["hs", "--runs", "run", "--study", "study"], "no part for people"),
@@ -179,7 +181,15 @@ def test_what_cannot_be_used_is_said_in_a_line(tmp_path: Path, monkeypatch, caps
 def test_an_unfinished_run_that_is_named_is_missing(tmp_path: Path) -> None:
     found, notes = lines(HS, [write_run(tmp_path, "unfinished", HS, finished=False)])
     assert found["Ours-P"].remark == "no finished run"
-    assert any("unfinished" in note for note in notes)
+    assert "Missing, 1 of 1 runs: unfinished (not finished)." in notes
+
+
+def test_a_run_that_was_reopened_after_its_grid_is_not_finished(tmp_path: Path) -> None:
+    write_run(tmp_path, "again", HS, finished=False)
+    write_run(tmp_path, "done", HS)
+    write_record(tmp_path, "hs", [("again", "finished", {}), ("done", "finished", {})])
+    _, notes = lines(HS, [tmp_path])
+    assert "Missing, 1 of 2 runs: again (not finished)." in notes
 
 
 @pytest.mark.parametrize("name", TABLES)

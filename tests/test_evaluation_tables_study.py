@@ -57,7 +57,7 @@ def test_votes_stand_beside_the_scores_of_lengths(study: Path, tmp_path: Path) -
     table = make_table("video_length", Material([run], study), tmp_path / "out")
     (ours,) = (line for line in table.lines if line.name == "300 frames" and line.source == "ours")
     assert ours.cells["best"].value == 100.0
-    assert ours.cells["psnr"].value == 1.0
+    assert ours.cells["lmd_iod"].value == 1.0
 
 
 def test_a_method_is_a_row_from_its_folder(tmp_path: Path) -> None:
@@ -71,6 +71,7 @@ def test_a_method_is_a_row_from_its_folder(tmp_path: Path) -> None:
     (line,) = (line for line in table.lines if line.name == "Copy")
     scores = score_folders(tmp_path / "real", tmp_path / "copy")
     assert line.count == "2 videos"
+    assert "Copy: judged on 6 frames in each of 2 videos." in table.notes
     assert line.cells["hs"].value == 1.0
     for column in protocol.columns:
         assert line.cells[column].value == pytest.approx(sum(row[column] for row in scores.rows) / 2, nan_ok=True)
@@ -79,6 +80,20 @@ def test_a_method_is_a_row_from_its_folder(tmp_path: Path) -> None:
     assert (tmp_path / "out/Copy.scores.jsonl").read_bytes() == again  # nothing was scored again
     with pytest.raises(InputError, match="nowhere is no folder"):
         make_table("hs", Material([run], methods={"X": Path("nowhere")}, reference=tmp_path), tmp_path / "out")
+
+
+def test_faces_that_a_method_lost_are_counted(tmp_path: Path) -> None:
+    for name, lost in (("a", 1), ("b", 2)):
+        film(tmp_path / f"real/{name}.mp4", frames=8 + lost)
+        film(
+            tmp_path / f"gaps/{name}.mp4", 8 + lost, change=lambda p, frame, lost=lost: p * (not 3 <= frame < 3 + lost)
+        )
+    run = write_run(tmp_path, "run", read_protocol("hs"))
+    material = Material([run], methods={"Gaps": tmp_path / "gaps"}, reference=tmp_path / "real")
+    notes = make_table("hs", material, tmp_path / "out").notes
+    assert "Gaps: judged on 9 to 10 frames in each of 2 videos." in notes
+    assert "3 frames without a face in Gaps." in notes
+    assert "3 frames without a face in Gaps." in (tmp_path / "out/hs.md").read_text()
 
 
 def test_the_papers_numbers_are_those_of_its_pages() -> None:

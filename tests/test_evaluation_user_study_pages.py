@@ -4,6 +4,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -328,9 +329,33 @@ def test_nobody_is_told_that_a_lost_answer_was_taken(
     assert client.post(f"/s/{token}/1", data=data).status_code == 303
 
 
-def test_a_flood_of_participants_ends(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evaluation.user_study.votes.MOST_PARTICIPANTS", 3)
-    assert [client.post("/start", data={"agree": "yes"}).status_code for _ in range(5)] == [303] * 3 + [503] * 2
+def test_a_flood_of_participants_ends_and_passes(client: TestClient, study, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("evaluation.user_study.votes.MOST_PARTICIPANTS", 4)
+    voter, early, *_ = tokens = [start(client) for _ in range(4)]
+    client.post(f"/s/{voter}/1", data=answers_to(participant_trials(study, voter)[0]))
+    began(tmp_path, 59, *tokens)
+    assert [client.post("/start", data={"agree": "yes"}).status_code for _ in range(2)] == [503, 503]
+    assert client.get(f"/s/{early}/1").status_code == 200  # still welcome
+    began(tmp_path, 61, *tokens[:3])
+    assert [client.post("/start", data={"agree": "yes"}).status_code for _ in range(3)] == [303, 303, 503]
+    assert client.get(f"/s/{early}/1").status_code == 404
+    assert client.get(f"/s/{tokens[3]}/1").status_code == 200  # who came later has time left
+    assert {vote.token for vote in read_votes(tmp_path / "votes.sqlite3")} == {voter}
+
+
+def test_nobody_loses_a_place_while_there_is_room(client: TestClient, tmp_path: Path) -> None:
+    token = start(client)
+    began(tmp_path, 600, token)
+    start(client)
+    assert client.get(f"/s/{token}/1").status_code == 200
+
+
+def began(folder: Path, minutes: int, *tokens: str) -> None:
+    """Let participants have started so many minutes ago."""
+    time = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat(timespec="seconds")
+    with closing(sqlite3.connect(folder / "votes.sqlite3")) as connection, connection:
+        for token in tokens:
+            connection.execute("UPDATE participants SET started = ? WHERE token = ?", (time, token))
 
 
 def test_a_participant_can_be_removed(client: TestClient, study: Study, votes: Votes, tmp_path: Path) -> None:

@@ -57,6 +57,17 @@ def test_the_memory_comes_along(tmp_path):
     assert torch.equal(child.retrieve(frames), parent.retrieve(frames))
 
 
+def test_speakers_of_the_parents_corpus_are_nobody_here(tmp_path):
+    parent, child = make_gan(0), make_gan(1)
+    pair = torch.nn.functional.normalize(torch.randn(2, 512), dim=1)
+    parent.memory.write(pair, pair, torch.arange(2), torch.tensor([0, 4]))
+    load_parent(child, save(parent, tmp_path, "memory_gan"), "memory_gan")
+    assert len(child.memory) == len(parent.memory)
+    assert child.memory.speakers.tolist() == [-1] * 5
+    child.memory.write(pair[:1].roll(7, 1), pair[:1].roll(9, 1), torch.tensor([9]), torch.tensor([4]))
+    assert child.memory.knows(torch.tensor([0, 4])).tolist() == [False, True]  # those of its own corpus come by and by
+
+
 def test_a_parent_of_another_shape_is_refused_in_one_line(tmp_path):
     run = save(make_lstm(0, hidden_size=16), tmp_path, "audio2pose")
     with pytest.raises(InputError, match=r"init_from=.*audio2pose does not fit") as refusal:

@@ -1,15 +1,20 @@
 """A run and its face model."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from experiments.person import FACE_VERSION, require_same_face, scored_part
+from experiments import person
+from experiments.fit import make_audio2pose, motion_statistics
+from experiments.person import FACE_VERSION, prepare, prepared_by_first_process, require_same_face, scored_part
 from experiments.settings import compose
-from face.models.registry import model_version
+from face.models.registry import load_face_model, model_version
 from media.errors import InputError
+from tests.test_datamodules_clip import make_clip
 
 
 def test_a_run_of_another_face_model_is_not_gone_on_with(tmp_path: Path) -> None:
@@ -34,3 +39,40 @@ def test_the_end_of_a_video_is_judged_for_every_length(train_seconds, heldout_fr
     settings = {"data": {"heldout_seconds": 4.0, "heldout_from": heldout_from}}
     part = scored_part(clip, settings)
     assert (part.start, part.stop) == expected
+
+
+@pytest.fixture
+def prepared(tmp_path, monkeypatch):
+    """Settings of a video that was moved since its clip was made, 2 s of which are learned from."""
+    (tmp_path / "clip").mkdir()
+    clip = make_clip(tmp_path / "clip", total=150, training=50)
+    clip.save()
+    moved = tmp_path / "moved.mp4"
+    monkeypatch.setattr(person, "prepare_video", lambda *_, **__: replace(clip, source=moved))
+    settings = compose(["experiment=personal", f"data.video={moved}", "fit.memory_gan.validation_seconds=0.4"])
+    return settings, moved
+
+
+def test_the_clip_of_a_run_knows_where_the_video_lies_now(tmp_path, prepared) -> None:
+    settings, moved = prepared
+    assert prepare(settings, tmp_path).source == moved
+    assert prepared_by_first_process(tmp_path).source == moved
+    facts = json.loads((tmp_path / "preparation.json").read_text())
+    del facts["source"]  # of a run made before it was noted
+    (tmp_path / "preparation.json").write_text(json.dumps(facts))
+    assert prepared_by_first_process(tmp_path).source == Path("somebody.mp4")
+
+
+def test_both_stages_have_something_to_learn_from(tmp_path, prepared) -> None:
+    settings, _ = prepared
+    settings["fit"]["memory_gan"]["validation_seconds"] = 2.0
+    with pytest.raises(InputError, match=r"fit\.memory_gan\.validation_seconds=2 leaves nothing"):
+        prepare(settings, tmp_path)
+
+
+def test_a_constant_sound_divides_nothing_by_zero(tmp_path) -> None:
+    model = load_face_model()
+    clip = make_clip(tmp_path, total=30, training=20)
+    statistics = motion_statistics(replace(clip, mfcc=np.ones_like(clip.mfcc)), model)
+    assert statistics["mfcc_std"].max() == 0
+    assert make_audio2pose(compose([]), model, statistics).mfcc_std.min() > 0

@@ -13,7 +13,7 @@ import pytest
 from experiments import provenance
 from experiments.plots import curve_plot, frame_strip, pose_plot, sample_frames, write_comparison
 from experiments.report import write_report
-from experiments.score_table import is_best, mean_scores, summary
+from experiments.score_table import is_best, mean_scores, summary, talking_videos
 from experiments.settings import compose, save_settings
 from experiments.tracking import read_curves
 from media.audio import read_audio
@@ -191,6 +191,36 @@ def test_split_note_and_parent_are_told(tmp_path):
     assert "cut at the first 60 % &lt;6 s&gt;" in page
     assert page.count("weights of run fedcba9876") == 1
     assert page.count("Trained from scratch") == 1  # the other stage
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [(1, "the head pose from scratch.</p>"), (2, "That is the first of 2 networks; the rest started from scratch.")],
+)
+def test_weights_of_the_project_are_no_run(tmp_path, members, told):
+    folder = make_run(tmp_path / "a", [f"audio2pose.members={members}"])
+    provenance.record(folder, parents={"audio2pose": {"run": "general", "weights_sha256": "0" * 64}})
+    page = write_report(folder).read_text()
+    assert "run general" not in page
+    assert page.count("Started from the weights that come with the project") == 1
+    assert told in page
+
+
+def test_networks_of_the_user_and_missing_sound_are_told(tmp_path):
+    folder = make_run(tmp_path / "a")
+    provenance.record(folder, files_sha256={"face.identity_onnx": "fedcba9876"})
+    (folder / "preparation.json").write_text(json.dumps({"sound_lacking": 3.2}))
+    page = write_report(folder).read_text()
+    assert "<td>face.identity_onnx, sha256</td><td>fedcba9876</td>" in page
+    assert "the sound ends 3.2 s before the picture" in page
+
+
+def test_unfinished_videos_are_not_shown(run, tmp_path):
+    speech = tmp_path / "a" / "videos" / "speech"
+    speech.mkdir(parents=True)
+    for name in ("hello.mp4", ".hello.123.mp4"):
+        shutil.copy(run / "videos" / "heldout.mp4", speech / name)
+    assert talking_videos(tmp_path / "a") == [speech / "hello.mp4"]
 
 
 def test_comparison_shows_truth_reenacted_generated_in_this_order(run, tmp_path):

@@ -6,9 +6,14 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-from experiments.settings import compose, load_settings, run_id
+from experiments import provenance
+from experiments.settings import compose, file_sha256, load_settings, run_id
+from lightning_modules.networks.resnet import ResNet18
+from media.audio import write_wav
 
 ROOT = Path(__file__).parents[1]
 
@@ -43,6 +48,10 @@ def run(tmp_path, *arguments, stages=WRITES):
     )
 
 
+def write_speech(path, loudness=0.1):
+    write_wav(path, np.random.default_rng(0).normal(0, loudness, 16000).astype(np.float32))
+
+
 def refusal(tmp_path, *arguments):
     done = run(tmp_path, *arguments)
     assert done.returncode == 2, done
@@ -70,7 +79,7 @@ def test_a_run_leaves_settings_provenance_and_done(tmp_path):
 
 
 def test_an_extra_speech_reopens_a_finished_run(tmp_path):
-    (tmp_path / "speech.wav").write_bytes(b"RIFF")
+    write_speech(tmp_path / "speech.wav")
     assert run(tmp_path).returncode == 0
     done = run(tmp_path, "generate.audio=speech.wav")
     assert "(continued)" in done.stdout
@@ -116,10 +125,23 @@ def test_a_defect_is_not_hidden(tmp_path):
         (["face=bfm", "face.model_file=nowhere.mat"], ["face.model_file: nowhere.mat", "faces.dmi.unibas.ch"]),
         (["face.reconstruction=deep3d"], ["not of facemesh", "face=bfm"]),
         (["memory_gan.spatial_encoder=imagenet"], ["memory_gan.spatial_weights=FILE.pth"]),
+        (["memory_gan.spatial_encoder=imagenet", "memory_gan.spatial_weights=noise.bin"], ["noise.bin", "resnet18"]),
+        (["generate.audio=noise.bin"], ["noise.bin", "no video or sound file"]),
+        (["generate.audio=silence.wav"], ["silence.wav", "silent"]),
+        (["generate.output=x.avi"], ["generate.output", "x.avi", ".mp4"]),
+        (["generate.output=a_folder.mp4"], ["generate.output", "is a folder"]),
+        (["experiment=photo", "data.image=noise.bin", "generate.audio=silence.wav"], ["silence.wav", "silent"]),
+        (
+            ["experiment=photo", "data.image=x", "generate.audio=x", "face=bfm", "face.model_file=nowhere.mat"],
+            ["experiment=photo", "face=facemesh"],
+        ),
     ],
 )
 def test_refused_before_the_long_work(tmp_path, arguments, parts):
     (tmp_path / "a_file").touch()
+    (tmp_path / "a_folder.mp4").mkdir()
+    (tmp_path / "noise.bin").write_bytes(b"no network, no sound" * 50)
+    write_speech(tmp_path / "silence.wav", loudness=0)
     message = refusal(tmp_path, *arguments)
     for part in parts:
         assert part in message, message
@@ -136,8 +158,29 @@ def test_typos_are_answered_at_once():
     assert "torch" not in {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
 
 
+def test_the_users_network_is_recorded(tmp_path):
+    torch.save(ResNet18().state_dict(), tmp_path / "resnet18.pth")
+    done = run(tmp_path, "memory_gan.spatial_encoder=imagenet", "memory_gan.spatial_weights=resnet18.pth")
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    digest = file_sha256(tmp_path / "resnet18.pth")
+    assert provenance.read(folder)["files_sha256"] == {"memory_gan.spatial_weights": digest}
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path):
+    assert run(tmp_path).returncode == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    left = folder / "videos" / "speech" / ".hello.999999999.mp4"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    write_speech(tmp_path / "speech.wav")
+    done = run(tmp_path, "generate.audio=speech.wav")
+    assert done.returncode == 0, done.stderr
+    assert not left.exists()
+
+
 def test_disk_space_is_checked(tmp_path, monkeypatch):
-    from experiments.run import check_machine
+    from experiments.checks import check_machine
     from media.errors import InputError
 
     usage = type("Usage", (), {"free": 0.5 * 2**30})

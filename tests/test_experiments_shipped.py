@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from experiments import provenance
+from experiments.checks import check_machine
 from experiments.parents import start_from_parent
-from experiments.run import check_machine
 from experiments.settings import GENERAL, GENERAL_WEIGHTS, compose, file_sha256, flatten, nest, run_id, save_settings
 from experiments.shipped import load_shipped, require_shipped_network, ship
 from face.models.morphable_model import mouth_opening_map

@@ -1,10 +1,13 @@
 import csv
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from experiments.settings import compose, run_id
-from experiments.tracking import CurveLogger, StageWandbLogger, read_curves, start_wandb, wandb_mode
+from experiments.tracking import CurveLogger, StageWandbLogger, log_results, read_curves, start_wandb, wandb_mode
+from media.video import VideoWriter
 
 
 def settings(mode="disabled"):
@@ -86,4 +89,33 @@ def test_sweep_agents_run_id_wins(monkeypatch, tmp_path):
 
 def test_disabled_wandb_is_nothing(tmp_path):
     assert start_wandb(settings(), tmp_path) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_results_and_image_grids_are_logged_offline(monkeypatch, tmp_path):
+    monkeypatch.delenv("WANDB_RUN_ID", raising=False)
+    (tmp_path / "scores.csv").write_text("row,psnr,hs\naudio,33.1,0.83\ntrue_coefficients,34.0,\n")
+    for name in ("comparison", "heldout", "speech/hello"):
+        with VideoWriter(tmp_path / "videos" / f"{name}.mp4", 64, 64) as writer:
+            writer.write(np.full((64, 64, 3), 99, np.uint8))
+    run = start_wandb(settings("offline"), tmp_path)
+    logged, log = [], run.log
+    monkeypatch.setattr(run, "log", lambda values, *a, **k: logged.append(values) or log(values, *a, **k))
+    try:
+        StageWandbLogger(run, "memory_gan").log_image("validation", [Image.new("RGB", (32, 32), "red")])
+        log_results(run, tmp_path)
+    finally:
+        run.finish()
+    values = {name: value for entry in logged for name, value in entry.items()}
+    table = values["scores"]
+    assert table.columns == ["row", "psnr", "hs"]
+    assert table.data == [["audio", 33.1, 0.83], ["true_coefficients", 34.0, None]]
+    assert {"videos/comparison", "videos/heldout", "videos/hello"} <= set(values)
+    (media,) = (tmp_path / "logs" / "wandb").glob("offline-run-*/files/media")
+    kept = {suffix: len(list(media.rglob(f"*{suffix}"))) for suffix in (".mp4", ".png", ".table.json")}
+    assert kept == {".mp4": 3, ".png": 1, ".table.json": 1}
+
+
+def test_without_a_run_nothing_is_logged(tmp_path):
+    log_results(None, tmp_path)
     assert not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ from face.models.morphable_model import MorphableModel
 from face.models.registry import load_face_model
 from face.reconstructors.closed_form import fit_geometry, identity_per_frame
 from face.reconstructors.landmark_fit import LandmarkFit, LinearShape, Pose
-from face.reconstructors.smoothing import parts_between_cuts, smooth, whittaker
+from face.reconstructors.smoothing import parts_between_cuts, smooth, trust_by_fit, whittaker
 
 DATA = Path(__file__).parents[2] / "shared/data"
 FRAMES, TRAINING = 90, 60
@@ -112,6 +112,39 @@ def test_bridged_frames_lie_between_their_neighbours(model: MorphableModel) -> N
     np.testing.assert_array_equal(faces[20:25], np.tile(faces[19], (5, 1)))
 
 
+def test_blurred_frames_follow_their_neighbours(model: MorphableModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = film(model, noise=0.4)
+    landmarks, blurred = truth["landmarks"].copy(), [12, 30, 31, 70]
+    landmarks[blurred] += np.random.default_rng(5).normal(0, 12, landmarks[blurred].shape)
+    trusted = fit_geometry(landmarks, np.ones(FRAMES), model, Camera(), TRAINING)
+    monkeypatch.setattr("face.reconstructors.closed_form.trust_by_fit", lambda distance, *_: np.ones(len(distance)))
+    equal = fit_geometry(landmarks, np.ones(FRAMES), model, Camera(), TRAINING)
+    movement = model.expression_basis[:, model.landmark_vertices].double().numpy()
+    for frames in (blurred, np.add(blurred, 1)):  # the frames themselves, and what they draw along
+        angles = [np.abs(found.angles - truth["angles"])[frames].mean() for found in (trusted, equal)]
+        assert angles[0] < 0.6 * angles[1]
+        mouths = [
+            np.linalg.norm(np.tensordot((found.expression - truth["expression"])[frames], movement, 1), axis=-1).mean()
+            for found in (trusted, equal)
+        ]
+        assert mouths[0] < 0.8 * mouths[1]
+    clear = film(model, noise=0.4)["landmarks"]
+    without = fit_geometry(clear, np.ones(FRAMES), model, Camera(), TRAINING)
+    monkeypatch.undo()
+    with_trust = fit_geometry(clear, np.ones(FRAMES), model, Camera(), TRAINING)
+    for name in ("angles", "translation", "expression"):  # where no frame is blurred, nothing changes
+        np.testing.assert_array_equal(getattr(with_trust, name), getattr(without, name))
+
+
+def test_trust_is_lost_within_a_part_only() -> None:
+    distance, seen = np.array([1.0, 1.1, 4.0, 0.9, 5.0, 5.0, 5.0, 50.0]), np.ones(8, bool)
+    seen[7] = False
+    trust = trust_by_fit(distance, seen, [slice(0, 4), slice(4, 8)], 0.5)
+    np.testing.assert_allclose(trust, [1, 1, (2 * 1.05 / 4) ** 4, 1, 1, 1, 1, 1])
+    assert (trust_by_fit(distance, seen, [slice(0, 8)], 100.0) == 1).all()  # near enough
+    assert (trust_by_fit(distance, np.zeros(8, bool), [slice(0, 8)], 0.5) == 1).all()
+
+
 def test_the_identity_of_each_frame_is_near_that_of_the_film(model: MorphableModel) -> None:
     truth = film(model)
     found = identity_per_frame(truth["landmarks"], np.ones(FRAMES), model, Camera())
@@ -168,6 +201,10 @@ def test_smoothing_solves_its_least_squares_problem_without_delay() -> None:
     second = np.diff(np.eye(40), n=2, axis=0)
     expected = np.linalg.solve(np.eye(40) + 0.7 * second.T @ second, values)
     np.testing.assert_allclose(whittaker(values, 0.7), expected, atol=1e-10)
+    trust = np.random.default_rng(1).uniform(0.1, 1, 40)
+    expected = np.linalg.solve(np.diag(trust) + 0.7 * second.T @ second, trust[:, None] * values)
+    np.testing.assert_allclose(whittaker(values, 0.7, trust), expected, atol=1e-10)
+    np.testing.assert_array_equal(whittaker(values, 0.7, np.ones(40)), whittaker(values, 0.7))
     impulse = np.eye(41)[:, [20]]
     np.testing.assert_allclose(whittaker(impulse, 0.7), whittaker(impulse, 0.7)[::-1], atol=1e-12)
     line = np.arange(10.0)[:, None]

@@ -130,6 +130,19 @@ def test_no_look_ahead_beyond_the_window():
     assert not torch.equal(before[:, 12:], after[:, 12:])
 
 
+def test_with_lookahead_frames_are_told_after_the_next_ones_were_heard():
+    module = make_module(layers=2, lookahead=3).eval()
+    plain = make_module(layers=2).eval()
+    plain.load_state_dict(module.state_dict())
+    mfcc = make_batch(module, batch=2, frames=20)["mfcc"]
+    with torch.no_grad():
+        ahead, _, state = module(mfcc)
+        torch.testing.assert_close(ahead[:, :17], plain(mfcc)[0][:, 3:])
+        assert ahead.shape[1] == 20
+        with pytest.raises(ValueError, match="whole utterances"):
+            module(mfcc, state)
+
+
 def test_overfits_one_batch_through_a_trainer(tmp_path):
     module = make_module(learning_rate=5e-3, average_decay=0.9)
     batch = make_batch(module)

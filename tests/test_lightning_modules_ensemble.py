@@ -6,7 +6,7 @@ import torch
 
 from experiments.parents import load_parent
 from lightning_modules.audio2pose import Audio2PoseLSTM
-from lightning_modules.networks.ensemble import Ensemble, first_member
+from lightning_modules.networks.ensemble import Ensemble, members_of
 from tests.test_experiments_parents import make_lstm, save
 
 
@@ -55,10 +55,12 @@ def test_an_utterance_in_pieces_is_the_whole_utterance() -> None:
 def test_each_member_has_the_gradient_of_a_network_of_its_own() -> None:
     module = make(2).train()
     module.training_step(batch(), 0).backward()
-    assert isinstance(module.network, Ensemble)
-    for number, member in enumerate(module.network.members):
+    module.gradient_clip = 0.01  # far below the norm of either
+    module.configure_gradient_clipping(torch.optim.SGD(module.parameters(), 1.0))
+    for number, member in enumerate(members_of(module.network)):
         single = alone(module, number).train()
         single.training_step(batch(), 0).backward()
+        torch.nn.utils.clip_grad_norm_(single.network.parameters(), 0.01)
         for ours, theirs in zip(member.parameters(), single.network.parameters(), strict=True):
             torch.testing.assert_close(ours.grad, theirs.grad)
 
@@ -71,8 +73,8 @@ def test_a_general_model_becomes_the_first_member(tmp_path) -> None:
     others = {name: value.clone() for name, value in child.network.members[1].state_dict().items()}
     load_parent(child, save(parent, tmp_path, "audio2pose"), "audio2pose")
     for name, value in parent.network.state_dict().items():
-        assert torch.equal(first_member(child.network).state_dict()[name], value), name
-        assert torch.equal(first_member(child.average).state_dict()[name], parent.average.state_dict()[name]), name
+        assert torch.equal(members_of(child.network)[0].state_dict()[name], value), name
+        assert torch.equal(members_of(child.average)[0].state_dict()[name], parent.average.state_dict()[name]), name
     assert all(torch.equal(child.network.members[1].state_dict()[name], value) for name, value in others.items())
     assert torch.equal(child.pose_mean, parent.pose_mean + 1)
 

@@ -152,6 +152,16 @@ def test_speakers_are_unknown_unless_somebody_says():
     assert memory.speakers.tolist() == [-1, 7, -1, -1, -1, -1]
 
 
+def test_only_speakers_that_were_named_are_known():
+    memory = make_memory()
+    assert memory.knows(torch.tensor([0, -1])).tolist() == [False, False]
+    memory.write(torch.eye(8)[:2], torch.eye(16)[:2], torch.tensor([3, 4]), torch.tensor([7, 0]))
+    assert memory.knows(torch.tensor([7, -1, 5, 0])).tolist() == [True, False, False, True]
+    memory.forget_speakers()
+    assert memory.knows(torch.tensor([7, -1, 5, 0])).tolist() == [False] * 4
+    assert len(memory) == 2
+
+
 def test_a_state_from_before_speakers_loads_strictly():
     old, new = make_memory(), make_memory()
     old.write(torch.eye(8)[:2], torch.eye(16)[:2], torch.arange(2))

@@ -44,7 +44,8 @@ def test_calibration_standardises_every_layer_and_the_feature():
     assert encoder.ready
     outputs = []
     encoder.backbone.layer3[0].bn1.register_forward_hook(lambda module, given, result: outputs.append(result))
-    pool5 = encoder.pool5(renders)
+    raw, pool5 = encoder.backbone(encoder._normalise(renders)), encoder.pool5(renders)
+    torch.testing.assert_close(pool5, (raw - encoder.pool5_mean) / encoder.pool5_std, rtol=0, atol=1e-4)
     # not exactly: running variances are those of a sample, batch variances of a population
     assert outputs[0].mean((0, 2, 3)).abs().max() < 0.02
     assert (outputs[0].std((0, 2, 3)) - 1).abs().max() < 0.02
@@ -72,6 +73,18 @@ def test_only_the_last_layer_is_trained_and_statistics_stay():
     optimizer.step()
     changed = {name for name, value in encoder.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {"project.weight", "project.bias"}
+
+
+def test_the_folded_network_follows_weights_and_precision():
+    one, two = SpatialEncoder(size=32, seed=5), SpatialEncoder(size=32, seed=6)
+    for encoder in (one, two):
+        encoder.calibrate(frames())
+    before, wanted = one(frames(seed=1)), two(frames(seed=1))
+    assert not torch.allclose(before, wanted, atol=1e-2)
+    one.load_state_dict(two.state_dict())
+    assert torch.equal(one(frames(seed=1)), wanted)
+    one.double()
+    torch.testing.assert_close(one(frames(seed=1).double()), wanted.double(), rtol=0, atol=1e-4)
 
 
 def test_same_seed_same_network():

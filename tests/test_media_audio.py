@@ -108,6 +108,16 @@ def test_a_hole_in_the_sound_is_silence_of_its_length(tmp_path):
     assert len(samples) == 32_000
 
 
+def test_a_piece_of_sound_that_ends_before_the_first_picture_is_left_out(monkeypatch, tmp_path):
+    path = record(tmp_path / "s.mkv", PICTURES, sound=clicks([0.5], 1.5, 16_000), sound_codec="pcm_s16le")
+    pieces = [(Fraction(-2), np.ones(16_000, np.float32)), (Fraction(1, 4), np.full(1_000, 0.5, np.float32))]
+    monkeypatch.setattr("media.audio._stretches", lambda *_: iter(pieces))
+    np.testing.assert_array_equal(read_audio(path), np.r_[np.zeros(4_000), np.full(1_000, 0.5)].astype(np.float32))
+    monkeypatch.setattr("media.audio._stretches", lambda *_: iter(pieces[:1]))
+    with pytest.raises(InputError, match="ends before its first picture"):
+        read_audio(path)
+
+
 def test_stereo_is_mixed_and_loud_sound_is_clipped(tmp_path):
     wave = tone(1, 16_000)[0]
     scipy.io.wavfile.write(tmp_path / "left.wav", 16_000, np.stack([wave, 0 * wave], 1))

@@ -187,8 +187,10 @@ def test_missing_folders_are_made(tmp_path):
 def test_refusals_are_one_line(tmp_path):
     frames = natural(1)
     (tmp_path / "plain").write_text("a file")
+    (tmp_path / "folder.mp4").mkdir()
     cases = [
         ("v.gif", {}, "change the ending"),
+        ("folder.mp4", {}, "is a folder"),
         ("plain/v.mp4", {}, "cannot be written"),
         ("v.mp4", {"audio": np.array([0, np.nan])}, r"sample 1 \(0.00 s\) is nan"),
         ("v.mp4", {"audio": np.zeros((2, 100))}, "mono"),
@@ -203,7 +205,7 @@ def test_refusals_are_one_line(tmp_path):
         write(tmp_path / "v.mp4", [frames[0], frames[0] / 255.0])
     with pytest.raises(ValueError, match=r"found uint8 \(64, 64, 3\)"):
         write(tmp_path / "v.mp4", [frames[0], frames[0][:64, :64]])
-    assert [path.name for path in tmp_path.iterdir()] == ["plain"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.mp4", "plain"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit of file sizes")

@@ -8,8 +8,11 @@ import torch
 
 import synthesis.talker
 from datamodules.windows import to_network
+from face.crop import Crop
+from media.frame_reader import FrameReader
+from media.video import VideoWriter
 from synthesis.listening import Motion
-from synthesis.talker import Talker, near_face
+from synthesis.talker import Performance, Talker, near_face
 
 SIZE = 8
 
@@ -88,6 +91,28 @@ def test_frames_are_made_only_when_asked_for(recorded):
     next(frames)
     assert max(asked) <= 50
     assert len(torch.cat(recorder.windows)) <= 25
+
+
+def test_frames_with_odd_sides_keep_their_size(recorded, tmp_path, monkeypatch):
+    """The gallery on disk has even sides; what is pasted into it, and what comes out, has those of the video."""
+    talker, _ = recorded
+    width, height, total = 75, 61, 3
+    with VideoWriter(tmp_path / "gallery.mp4", width, height, crf=1, gop=1) as writer:
+        for level in range(total):
+            writer.write(np.full((height, width, 3), 60 + 40 * level, np.uint8))
+    talker.clip = SimpleNamespace(
+        crop=Crop(10.0, 8.0, 40.0, SIZE),
+        width=width,
+        height=height,
+        gallery=lambda: FrameReader(tmp_path / "gallery.mp4"),
+    )
+    untouched = (np.zeros((SIZE, SIZE, 3), np.uint8), np.zeros((SIZE, SIZE), np.uint8))
+    monkeypatch.setattr(talker, "refine", lambda coefficients, background: iter([untouched] * total))
+    monkeypatch.setattr(talker, "training_background", lambda source_frames: None)
+    order = np.array([2, 0, 1])
+    frames = list(talker.full_frames(Performance(np.zeros((total, 257), np.float32), order)))
+    assert [frame.shape for frame in frames] == [(height, width, 3)] * total
+    assert [round(frame.mean()) for frame in frames] == pytest.approx(60 + 40 * order, abs=2)
 
 
 def test_the_background_stays_away_from_the_face():

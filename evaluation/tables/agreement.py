@@ -5,7 +5,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from evaluation.tables.protocol import Protocol
-from evaluation.tables.run_folder import RunFolder
+from evaluation.tables.run_folder import PARENTS, RunFolder
 from media.errors import InputError
 from media.video import FPS
 
@@ -13,7 +13,7 @@ from media.video import FPS
 NOT_THE_RESULT = (
     *("experiment", "runs", "launch.*", "shard", "generate.*", "wandb.*", "data.cache", "data.prepared"),
     *("trainer.accelerator", "trainer.strategy", "trainer.devices", "trainer.num_nodes", "trainer.threads"),
-    *("trainer.workers", "fit.*.workers"),
+    *("trainer.workers", "fit.*.workers", "fit.*.collapse.*"),
 )
 _MISSING = "not there"
 
@@ -22,13 +22,14 @@ def require_agreement(protocol: Protocol, runs: Sequence[RunFolder]) -> None:
     """Refuse runs that a table cannot compare.
 
     Every run must have the pinned settings, be scored as pinned, belong to a row, and have everything else in common
-    with the other runs but what the rows vary and what is free.
+    with the other runs but what the rows vary and what is free. Runs of one video must be judged on as many frames, and
+    runs of general models on models of the same settings.
 
     Raises:
         InputError: Names the run, the key and both values; one line, of the first difference.
     """
     differences = [line for run in runs for line in _own_differences(protocol, run)]
-    differences += _differences_between(protocol, runs)
+    differences += _differences_between(protocol, runs) + _other_models(runs) + _other_frames(runs)
     if differences:
         more = f" (and {len(differences) - 1} more differences)" if len(differences) > 1 else ""
         raise InputError(f"{differences[0]}{more}")
@@ -75,6 +76,38 @@ def _differences_between(protocol: Protocol, runs: Sequence[RunFolder]) -> list[
             if not _same(ours, theirs):
                 lines.append(_line(run, key, ours, f"run {first.name} has {theirs}"))
     return lines
+
+
+def _other_models(runs: Sequence[RunFolder]) -> list[str]:
+    """Of the general models that runs start from, against the first run; their seeds may differ."""
+    wanted = [_general_models(run) for run in runs]
+    return [
+        _line(run, "init_from", f"of the general models {ours}", f"run {runs[0].name} of {wanted[0]}")
+        for run, ours in zip(runs, wanted, strict=True)
+        if ours != wanted[0]
+    ]
+
+
+def _general_models(run: RunFolder) -> str:
+    """Hashes of their settings; where a run did not keep these, the models themselves."""
+    stages = ("audio2pose", "memory_gan")
+    parents = run.measured.get(PARENTS) or {stage: run.settings.get(f"init_from_{stage}") for stage in stages}
+    return ", ".join(f"{stage} {parents.get(stage)}" for stage in stages)
+
+
+def _other_frames(runs: Sequence[RunFolder]) -> list[str]:
+    """Of the frames, or clips, that runs of one person were judged on, against the first run of that person."""
+    first: dict[str, RunFolder] = {}
+    lines = []
+    for run in runs:
+        other = first.setdefault(run.person, run)
+        if run.judged != other.judged:
+            lines.append(_line(run, "judged", _judged(run), f"run {other.name} of the same data {_judged(other)}"))
+    return lines
+
+
+def _judged(run: RunFolder) -> str:
+    return f"on {run.judged[0]} {run.judged[1]}" if run.judged else "on an unknown number"
 
 
 def _no_row(protocol: Protocol, run: RunFolder) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from evaluation.intervals import mean
 from evaluation.tables.contents import OTHER, Line
+from evaluation.tables.counts import folder_notes
 from evaluation.tables.protocol import Protocol
 from media.errors import InputError
 
@@ -22,7 +23,7 @@ def line_from_folder(
         progress: Show a progress bar.
 
     Returns:
-        The line, and what was done to the videos or could not be scored.
+        The line, and notes: what was done to the videos, was counted, or could not be scored.
 
     Raises:
         InputError: If a folder is missing, no name matches, or no pair could be scored.
@@ -38,6 +39,7 @@ def line_from_folder(
     cells = {column: mean([row[column] for row in scores.rows]) for column in protocol.columns}
     changes = sorted({note for row in scores.rows for note in str(row["notes"]).split("; ") if note})
     notes = [f"{name}: {'; '.join(changes[:6])}{' ...' if len(changes) > 6 else ''}."] if changes else []
+    notes += folder_notes(name, scores.rows)
     if scores.refused:
         notes.append(f"{name}: {len(scores.refused)} pairs not scored, the first: {scores.refused[0]}")
     return Line(name, OTHER, "videos", cells), notes

@@ -10,6 +10,7 @@ from evaluation.head_pose import head_pose_ceiling, head_pose_floor, head_pose_s
 from evaluation.intervals import mean
 from evaluation.tables.agreement import require_agreement, rows_of
 from evaluation.tables.contents import OURS, SANITY, Line
+from evaluation.tables.counts import judged_notes, lost_notes
 from evaluation.tables.grid_record import GridCell
 from evaluation.tables.protocol import Protocol
 from evaluation.tables.run_folder import RunFolder
@@ -28,7 +29,7 @@ def lines_from_runs(protocol: Protocol, cells: Sequence[GridCell]) -> tuple[list
         cells: The runs, finished or not.
 
     Returns:
-        Lines from top to bottom, and notes on what is missing.
+        Lines from top to bottom, and notes on what was counted and what is missing.
 
     Raises:
         InputError: If runs do not follow the protocol.
@@ -36,12 +37,18 @@ def lines_from_runs(protocol: Protocol, cells: Sequence[GridCell]) -> tuple[list
     runs = _without_repetitions([RunFolder.read(cell.folder) for cell in cells if cell.finished])
     require_agreement(protocol, runs)
     lines = [_row(protocol, name, runs, cells) for name in protocol.rows]
-    made = [name for name in (protocol.main, *protocol.rows) if _of_row(protocol, name, runs)]
-    main = _of_row(protocol, made[0], runs) if made else []
+    of_rows = {name: _of_row(protocol, name, runs) for name in protocol.rows}
+    made = [name for name in (protocol.main, *protocol.rows) if of_rows.get(name)]
+    main = of_rows[made[0]] if made else []
     lines += [_line(name, SANITY, protocol.columns, main, row) for name, row in protocol.sanity.items() if main]
     if protocol.bounds:
         lines += _bounds(protocol, main)
     notes = [f"Sanity rows are of {made[0]}."] if made and len(protocol.rows) > 1 else []
+    notes += judged_notes(of_rows)
+    for name, rule in protocol.rows.items():
+        notes += lost_notes(name, of_rows[name], rule.scores)
+    for name, row in protocol.sanity.items():
+        notes += lost_notes(name, main, row)
     return lines, [*notes, *_missing(cells), *_provenance(runs)]
 
 

@@ -9,6 +9,8 @@ from typing import Any
 from evaluation.tables.run_folder import DONE
 from media.errors import InputError
 
+FINISHED = "finished"
+
 
 @dataclass(frozen=True)
 class GridCell:
@@ -16,7 +18,7 @@ class GridCell:
 
     Attributes:
         folder: Of the run, whether it exists or not.
-        state: How it ended: finished, failed, or too short and why.
+        state: How it ended: finished, not finished, failed, or too short and why.
         settings: Flat.
     """
 
@@ -44,7 +46,7 @@ def find_runs(name: str, places: Sequence[Path]) -> list[GridCell]:
     for place in places:
         record = record_path(place, name)
         if (place / "settings.yaml").is_file():
-            cells.append(GridCell(place, "finished", {}))
+            cells.append(GridCell(place, _state(place), {}))
         elif record.is_file():
             cells += _read(record)
         else:
@@ -63,6 +65,12 @@ def record_path(runs: Path, name: str) -> Path:
 def _read(path: Path) -> list[GridCell]:
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["runs"]
-        return [GridCell(path.parents[1] / cell["run"], cell["state"], cell["settings"]) for cell in cells]
+        runs = [(path.parents[1] / cell["run"], cell["state"], cell["settings"]) for cell in cells]
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{path}: is no record of a grid; run the grid again, which skips finished runs") from None
+    # what was finished when the grid was recorded may have been reopened or deleted since
+    return [GridCell(run, _state(run) if state == FINISHED else state, settings) for run, state, settings in runs]
+
+
+def _state(run: Path) -> str:
+    return FINISHED if (run / DONE).is_file() else "not finished"

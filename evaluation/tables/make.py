@@ -64,6 +64,13 @@ def make_table(name: str, material: Material, out: Path) -> Table:
 
 
 def _from_votes(protocol: Protocol, material: Material) -> Table:
+    if material.methods or material.reference is not None:
+        option = f"--method {next(iter(material.methods))}" if material.methods else "--reference"
+        raise InputError(
+            f"{option}: table {protocol.name} is made of people's votes, which a folder of videos has none of; put the "
+            "method into a study (python -m evaluation.user_study build STUDY_DIR --method NAME=FOLDER), let people "
+            "vote, then --study STUDY_DIR"
+        )
     if material.study is None:
         raise InputError(
             f"table {protocol.name} is made of people's votes: add --study STUDY_DIR "

@@ -14,6 +14,7 @@ from media.errors import InputError
 
 DONE = "DONE"  # what a finished run holds
 SCORED = "scored.json"  # how it was scored
+PARENTS = "parents"  # in it, of general models: stage -> hash of their settings without the seed
 CLIPS = "clips.csv"  # scores of every clip, of runs on many; rows ROW/CLIP
 REFERENCE_ANGLES = "reference_angles.npy"  # (T, 3) degrees, tracked in its reference
 
@@ -69,6 +70,12 @@ class RunFolder:
     def person(self) -> str:
         """Who is shown: the hash of the video."""
         return str(self.preparation.get("source_sha256") or self.settings.get("data.video") or "")
+
+    @property
+    def judged(self) -> tuple[int, str] | None:
+        """What was judged, such as (180, "frames") or (40, "clips"); None if the run does not say."""
+        found = [(int(self.measured[unit]), unit) for unit in ("frames", "clips") if unit in self.measured]
+        return found[0] if found else None
 
     @cached_property
     def reference_angles(self) -> np.ndarray | None:

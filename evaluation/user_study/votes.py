@@ -5,13 +5,14 @@ import sqlite3
 import threading
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from evaluation.user_study.ballot import Answers
 from media.errors import InputError
 
 MOST_PARTICIPANTS = 10_000  # ours: a bound on what a flood of visits can write; no study of this kind comes near it
+MAY_LEAVE = timedelta(hours=1)  # ours: after it somebody without any vote may lose the place to somebody new
 _TOKEN_BYTES = 16  # 128 bits cannot be guessed
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS participants (token TEXT PRIMARY KEY, started TEXT NOT NULL) WITHOUT ROWID;
@@ -71,16 +72,26 @@ class Votes:
     def enter(self) -> str:
         """A new participant's token.
 
+        When all places are taken, those who have not voted within `MAY_LEAVE` of their start lose theirs.
+
         Raises:
-            FullError: There are `MOST_PARTICIPANTS`.
+            FullError: There are still `MOST_PARTICIPANTS`.
         """
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         with self._lock, self._connection:
-            (count,) = self._connection.execute("SELECT count(*) FROM participants").fetchone()
-            if count >= MOST_PARTICIPANTS:
-                raise FullError
+            if self._count() >= MOST_PARTICIPANTS:
+                self._connection.execute(
+                    "DELETE FROM participants WHERE started < ? AND token NOT IN (SELECT token FROM votes)",
+                    (_text(datetime.now(UTC) - MAY_LEAVE),),
+                )
+                if self._count() >= MOST_PARTICIPANTS:
+                    raise FullError
             self._connection.execute("INSERT INTO participants VALUES (?, ?)", (token, _now()))
         return token
+
+    def _count(self) -> int:
+        (count,) = self._connection.execute("SELECT count(*) FROM participants").fetchone()
+        return int(count)
 
     def knows(self, token: str) -> bool:
         """Whether a participant has this token."""
@@ -130,4 +141,9 @@ def read_votes(path: Path) -> list[Vote]:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return _text(datetime.now(UTC))
+
+
+def _text(time: datetime) -> str:
+    """A time in UTC as it is stored; the order of texts is that of times."""
+    return time.isoformat(timespec="seconds")

@@ -16,7 +16,7 @@ from face.landmarks import COUNT, KEY_POINTS_68, OUTER_EYES
 from face.models.morphable_model import MorphableModel
 from face.reconstructors.geometry import Geometry
 from face.reconstructors.landmark_fit import LandmarkFit, LinearShape, Pose
-from face.reconstructors.smoothing import parts_between_cuts, smooth
+from face.reconstructors.smoothing import parts_between_cuts, smooth, trust_by_fit
 
 # Ours: the deviation of all landmarks together, in pixels of a 256 px crop, that weighs as much as one standard
 # deviation of a coefficient. Half the value gains 1 % of mouth opening and costs half as much noise again in the weak
@@ -33,6 +33,7 @@ _IDENTITY_FRAMES = 100  # ours: spread over the training part; more frames chang
 # noise begins to exceed head movement; nearly all of one of 8 Hz passes in the expression, for fast lips.
 _POSE_SMOOTHING = 0.5
 _EXPRESSION_SMOOTHING = 0.05
+_GOOD_FIT = 1.0  # pixels of a 256 px crop, ours: what landmarks differ by from any face of the model
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def fit_geometry(
     """Identity of a video, expression and pose of its frames, in closed form.
 
     Nothing flows from the held-out frames to the training frames: the identity comes from the training frames, and
-    smoothing and bridging stay within each part.
+    smoothing and bridging stay within each part. A frame whose landmarks fit no face, such as a blurred one, follows
+    its neighbours.
 
     Args:
         landmarks: (T, 468, 3) in pixels of the crop, y down, z in the unit of x, smaller = nearer.
@@ -95,17 +97,22 @@ def fit_geometry(
     solved = [_fit_frames(part, shapes, camera) for part in np.split(points, [training_frames])]
     placed, expression = (np.concatenate(parts) for parts in zip(*solved, strict=True))
 
-    parts = parts_between_cuts(landmarks, seen, training_frames)
-    placed = smooth(placed, seen, parts, _POSE_SMOOTHING)
-    pose = Pose(rotation_matrix(placed[:, :3]), placed[:, 3:])
+    parts, fit = parts_between_cuts(landmarks, seen, training_frames), LandmarkFit(points, camera)
+    alone = fit.distances(shapes.at(expression), _pose(placed)).mean(1)
+    trust = trust_by_fit(alone, seen, parts, _GOOD_FIT * camera.size / _REFERENCE_SIZE)
+    placed = smooth(placed, seen, parts, _POSE_SMOOTHING, trust)
     # Not solved again under the smoothed pose: the expression would take over the jitter that smoothing took away.
-    expression = smooth(expression, seen, parts, _EXPRESSION_SMOOTHING)
+    expression = smooth(expression, seen, parts, _EXPRESSION_SMOOTHING, trust)
 
-    distance = LandmarkFit(points, camera).distances(shapes.at(expression), pose).mean(1)
+    distance = fit.distances(shapes.at(expression), _pose(placed)).mean(1)
     eyes = np.linalg.norm(landmarks[:, OUTER_EYES[1]] - landmarks[:, OUTER_EYES[0]], axis=-1)
     return Geometry(
         *(a.astype(np.float32) for a in (identity, expression, placed[:, :3], placed[:, 3:], distance / eyes))
     )
+
+
+def _pose(placed: np.ndarray) -> Pose:
+    return Pose(rotation_matrix(placed[:, :3]), placed[:, 3:])
 
 
 def identity_per_frame(

@@ -53,6 +53,6 @@ def make_mapping(outputs: int, averaged: int, members: int, **shape: Any) -> Rec
     return networks[0] if members == 1 else Ensemble(networks, averaged)
 
 
-def first_member(network: nn.Module) -> nn.Module:
-    """The member that a general first stage becomes; a network that is none of an ensemble is its own."""
-    return network.members[0] if isinstance(network, Ensemble) else network
+def members_of(network: nn.Module) -> list[nn.Module]:
+    """The members of an ensemble, the first of which a general first stage becomes; else the network itself."""
+    return list(network.members) if isinstance(network, Ensemble) else [network]

@@ -54,7 +54,8 @@ class IdentityMemory(nn.Module):
         age: (slots,) int64, items written since the slot was last touched.
         filled: (slots,) bool.
         source: (slots,) int64 index of the sample a slot was written from, -1 where empty.
-        speakers: (slots,) int64 who that sample is of, -1 where nobody said; only looked at to judge retrieval.
+        speakers: (slots,) int64 who that sample is of, -1 where nobody said; only looked at to judge retrieval, and
+            numbers of one corpus alone.
         written: () int64, items written so far.
     """
 
@@ -154,6 +155,19 @@ class IdentityMemory(nn.Module):
             self.filled[slot], self.source[slot], self.speakers[slot] = True, index, speaker
         self.age[slot] = 0
         self.written += 1
+
+    def knows(self, speakers: Tensor) -> Tensor:
+        """Whether something of each speaker is in the memory, (B,) bool; nobody knows an `UNKNOWN` one.
+
+        Args:
+            speakers: (B,) int64, numbered as those that were written.
+        """
+        return (speakers != UNKNOWN) & torch.isin(speakers, self.speakers)
+
+    @torch.no_grad()
+    def forget_speakers(self) -> None:
+        """Make all speakers unknown: in another corpus the same numbers are other people."""
+        self.speakers.fill_(UNKNOWN)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         state_dict.setdefault(f"{prefix}speakers", torch.full_like(self.speakers, UNKNOWN))

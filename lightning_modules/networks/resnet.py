@@ -4,8 +4,13 @@ torchvision has no build beside CPU torch on some machines, so the network is wr
 `torchvision.models.resnet18` loads into it, its classifier (`fc.*`) being left out.
 """
 
+from copy import deepcopy
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 FEATURE_SIZE = 512  # of 'pool5'
 
@@ -55,6 +60,24 @@ class ResNet18(nn.Module):
         x = functional.max_pool2d(functional.relu(self.bn1(self.conv1(images))), 3, 2, 1)
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return x.mean(dim=(2, 3))
+
+
+@torch.no_grad()
+def folded(network: ResNet18) -> ResNet18:
+    """A copy for inference, its normalisation part of its convolutions: on a processor it takes two thirds of the time.
+
+    Args:
+        network: Its running statistics are what the copy normalises by, now and later.
+    """
+    copy: Any = deepcopy(network).eval()
+    for part in copy.modules():
+        for convolution, norm in (("conv1", "bn1"), ("conv2", "bn2"), ("0", "1")):
+            found: Any = dict(part.named_children())
+            if isinstance(found.get(norm), nn.BatchNorm2d):
+                setattr(part, convolution, fuse_conv_bn_eval(found[convolution], found[norm]))
+                setattr(part, norm, nn.Identity())
+    whole: ResNet18 = copy.to(memory_format=torch.channels_last)
+    return whole
 
 
 def _layer(inputs: int, channels: int, stride: int) -> nn.Sequential:

@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lightning_modules.networks.resnet import FEATURE_SIZE, ResNet18
+from lightning_modules.networks.resnet import FEATURE_SIZE, ResNet18, folded
 from lightning_modules.precision import at_least_fp32
 
 SPATIAL_ENCODERS = ("seeded", "imagenet")
@@ -47,6 +48,7 @@ class SpatialEncoder(nn.Module):
         self.kind, self.size = kind, size
         self.backbone = ResNet18().requires_grad_(False)
         self.project = nn.Linear(FEATURE_SIZE, feature_size)
+        self._folded: tuple[ResNet18, ...] = ()  # of the frozen part; a tuple, so that it is in no checkpoint
         self._seed_weights(seed)
         self.register_buffer("ready", torch.tensor(False))
         self.register_buffer("file_hash", torch.zeros(32, dtype=torch.uint8))
@@ -76,7 +78,8 @@ class SpatialEncoder(nn.Module):
         """The frozen part: (B, 3, H, W) -> (B, 512), always computed in fp32 or more."""
         # in bf16 the nearest of many memory slots would often be another one
         with torch.autocast(frames.device.type, enabled=False):
-            return (self.backbone(self._normalise(frames)) - self.pool5_mean) / self.pool5_std
+            self._folded = self._folded or (folded(self.backbone),)
+            return (self._folded[0](self._normalise(frames)) - self.pool5_mean) / self.pool5_std
 
     def embed(self, pool5: Tensor) -> Tensor:
         """The trained part: (B, 512) -> (B, feature_size) of length 1, always computed in fp32 or more."""
@@ -125,7 +128,7 @@ class SpatialEncoder(nn.Module):
         # pool5 is a mean of positive numbers: without its own mean removed, all frames would look alike
         self.pool5_mean.copy_(pool5.mean(0))
         self.pool5_std.copy_(pool5.std(0).clamp_min(1e-3 * pool5.std()))
-        self.ready.fill_(True)
+        self._became_ready()
 
     def load_imagenet(self, path: str | Path) -> None:
         """Load the user's ResNet-18 file in torchvision's key layout and note its sha256.
@@ -145,7 +148,20 @@ class SpatialEncoder(nn.Module):
             raise ValueError(f"spatial_weights: {path} is not torchvision's resnet18: {reason}") from None
         digest = hashlib.sha256(path.read_bytes()).digest()
         self.file_hash.copy_(torch.tensor(list(digest), dtype=torch.uint8))
+        self._became_ready()
+
+    def _became_ready(self) -> None:
+        self._folded = ()
         self.ready.fill_(True)
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        super()._load_from_state_dict(*arguments)
+        self._folded = ()
+
+    def _apply(self, *arguments: Any, **keywords: Any) -> "SpatialEncoder":
+        super()._apply(*arguments, **keywords)
+        self._folded = ()  # on another device, or in another precision
+        return self
 
     def _normalise(self, frames: Tensor) -> Tensor:
         frames = at_least_fp32(frames)
