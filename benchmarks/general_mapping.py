@@ -35,8 +35,8 @@ from face.landmarks import KEY_POINTS_68, mouth_opening
 from face.models.morphable_model import mouth_opening_map
 from face.models.registry import load_face_model
 from lightning_modules.audio2pose import Audio2PoseLSTM
-from media.audio import mfcc_windows
 from synthesis.background import follow_pose, with_amplitude
+from synthesis.listening import listen
 
 COLUMNS = ("mouth_correlation", "unseen", "lmd_iod", "hs", "seconds")
 
@@ -86,16 +86,14 @@ def _judge(clip: Clip, video: Path, start: str, seed: int, extra: list[str]) -> 
 def measure(module: Audio2PoseLSTM, clip: Clip) -> dict[str, float]:
     """What a first stage makes of the held-out sound, against the tracked face."""
     part, model = clip.heldout, load_face_model()
-    windows = torch.from_numpy(mfcc_windows(clip.sound(part), part.stop - part.start))
-    with torch.no_grad():
-        expression, pose, _ = module.eval()(windows[None])
+    motion = listen(module.eval(), clip.sound(part))
     chi, tracked = torch.from_numpy(clip.coefficients[part]), clip.landmarks[part]
-    opening = expression[0].numpy() @ mouth_opening_map(model)
-    shape = model.shape(chi[:, IDENTITY], expression[0])[:, model.key_point_vertices]
+    opening = motion.expression @ mouth_opening_map(model)
+    shape = model.shape(chi[:, IDENTITY], torch.from_numpy(motion.expression))[:, model.key_point_vertices]
     points = Camera(clip.crop.size).project(pose_vertices(shape, chi[:, ANGLES], chi[:, TRANSLATION]))[..., :2]
     true = torch.from_numpy(clip.crop.to_crop(tracked)[:, list(KEY_POINTS_68), :2].astype(np.float32))
     filmed = get_pose(clip.coefficients[clip.training])[:, :3]
-    played = filmed[follow_pose(with_amplitude(pose[0, :, :3].numpy(), filmed), filmed)]
+    played = filmed[follow_pose(with_amplitude(motion.pose[:, :3], filmed), filmed)]
     angles = [torch.rad2deg(values) for values in (torch.from_numpy(played), chi[:, ANGLES])]
     return {
         "mouth_correlation": float(np.corrcoef(opening, mouth_opening(tracked))[0, 1]),

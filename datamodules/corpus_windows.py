@@ -21,7 +21,7 @@ from datamodules.windows import Batch, RenderedWindows, SpeechWindows
 from face.coefficients import EXPRESSION, get_pose, with_pose
 from face.models.registry import load_face_model
 from face.rendering import Renderer
-from face.threads import one_thread
+from media.threads import one_thread
 
 # Ours: samples for which a clip is opened, half an LRW clip. Opening it for stage 2 costs as much as rendering ten
 # frames: fewer samples would pay for that too often; more take memory, half a megabyte each, and bring the same people

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from media.endings import VIDEO_ENDINGS
 from media.errors import InputError
 
 Split = Literal["train", "val", "test"]
@@ -16,7 +17,7 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 LRW_FOLDER = "lipread_mp4"  # of the official archive
 SPEAKERS = "speakers.csv"  # beside the words where speakers are known, as in the embedded corpus; LRW has none
-_VIDEOS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".ts", ".wmv", ".flv", ".3gp"}
+_VIDEOS = VIDEO_ENDINGS - {".gif"}  # which has no sound to learn from
 _TRAIN, _VAL = 0.8, 0.9  # ours: shares of speakers up to which a number in [0, 1) means train, val; else test
 
 

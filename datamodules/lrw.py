@@ -19,6 +19,7 @@ from datamodules.open_clip import open_clip
 from datamodules.sampling import evaluation_loader, process_place
 from datamodules.visits import VisitSampler, clips_at_once
 from datamodules.windows import Batch
+from face.appearance import spread
 from face.models.morphable_model import mouth_opening_map
 from face.models.registry import load_face_model
 from media.errors import InputError
@@ -135,8 +136,8 @@ class LRWDataModule(pl.LightningDataModule):
         """
         if self._statistics is None:
             entries = self._of_split(self._entries(), "train")
-            chosen = np.linspace(0, len(entries) - 1, min(len(entries), _STATISTICS_CLIPS)).round().astype(int)
-            clips = (open_clip(self.prepared / entries[k].clip, entries[k].frames) for k in chosen)
+            chosen = [entries[k] for k in spread(len(entries), _STATISTICS_CLIPS)]
+            clips = (open_clip(self.prepared / entry.clip, entry.frames) for entry in chosen)
             opening = mouth_opening_map(load_face_model(*self.face[2:]))
             self._statistics = motion_statistics(clips, opening, centre_clips=self.centre_clips)
         return self._statistics

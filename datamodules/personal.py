@@ -43,7 +43,7 @@ class PersonalVideoDataModule(pl.LightningDataModule):
         frames: The rendered training part; needed for `memory_gan` only.
         batch_size: Samples per step, over all processes.
         window: Frames per sample of `audio2pose`.
-        validation_seconds: End of the training part on which early stopping and settings are judged.
+        validation_seconds: End of the training part, which is not learned from: settings are judged on it.
         seed: Of the order of the samples.
 
     Raises:

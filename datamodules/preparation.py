@@ -6,7 +6,7 @@ from typing import Any
 
 from face.models.registry import model_version
 from face.reconstructors.registry import reconstruction_version
-from media.video import sha256
+from media.digest import sha256
 
 _FORMAT = 5  # of the clip on disk and of how its offset is estimated; a change prepares every video again
 

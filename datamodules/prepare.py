@@ -22,6 +22,7 @@ from datamodules.audio_offset import OffsetEstimate, estimate_offset
 from datamodules.clip import SAMPLES_PER_FRAME, Clip, shift_sound, split_frames
 from datamodules.fitness import check_frames, check_sound, check_video, lacking_sound
 from datamodules.preparation import Preparation
+from face.appearance import spread
 from face.camera import Camera
 from face.coefficients import EXPRESSION, SIZE
 from face.crop import crop_around
@@ -35,8 +36,9 @@ from face.reconstructors.registry import RECONSTRUCTIONS
 from face.tracking import FaceTracker, track
 from media.ahead import ahead
 from media.audio import MFCC_SIZE, WINDOW_ROWS, mfcc_windows, read_audio, write_wav
+from media.digest import sha256
 from media.errors import InputError
-from media.video import VideoInfo, VideoWriter, probe, sha256, stream_frames
+from media.video import VideoInfo, VideoWriter, probe, stream_frames
 
 _APPEARANCE_FRAMES = 100  # ours: more frames do not change the texture, the light or the albedo
 # Ours: of 29 neighbouring frames, 12 give the same albedo within 0.0008 of 1 [five clips, whose halves differ by
@@ -142,7 +144,7 @@ def prepare_clip(
         clip.save(compact=preparation.of_corpus)
         _publish(unfinished, folder)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(unfinished.parent, ignore_errors=True)
     return Clip.load(folder)
 
 
@@ -170,9 +172,12 @@ def _alone() -> Iterator[int]:
 
 
 def _scratch_folder(cache: Path) -> Path:
+    """An empty folder in one of its own; what mkdtemp makes only its owner may read, so a clip lies one deeper."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=".preparing-", dir=cache))
+        scratch = Path(tempfile.mkdtemp(prefix=".preparing-", dir=cache)) / "clip"
+        scratch.mkdir()
+        return scratch
     except OSError as error:
         raise InputError(
             f"{cache}: cannot be written ({error.strerror}); set data.cache (of a corpus: data.prepared) to a "
@@ -288,8 +293,8 @@ def _mfcc_per_part(samples: np.ndarray, total: int, training: int) -> np.ndarray
 
 def _fit_appearance(clip: Clip, model: MorphableModel, camera: Camera, frames: int) -> None:
     """One texture and one light per video, from some training frames, into all frames of the coefficients."""
-    chosen = np.unique(np.linspace(0, clip.training_frames - 1, frames).round().astype(int))
-    chosen = chosen[clip.confidence[chosen] > 0]
+    seen = np.flatnonzero(clip.confidence[clip.training] > 0)
+    chosen = seen[spread(len(seen), frames)]
     fill_appearance(clip.coefficients, clip.frames(clip.training)[chosen], chosen, model, camera)
 
 

@@ -31,8 +31,8 @@ from datamodules.workers import Workers, in_this_process
 from face.assets import tracker_assets
 from face.identity import load_identity_encoder
 from face.models.registry import load_face_model
+from media.digest import sha256
 from media.errors import InputError
-from media.video import sha256
 from media.whole_file import whole_file
 
 CLIPS = "clips"  # folder of the prepared clips

@@ -10,7 +10,7 @@ from datamodules.clip import Clip, batches
 from datamodules.windows import RenderedFrames
 from face.albedo import ALBEDOS, Frames
 from face.rendering import Renderer, Rendering, compose
-from face.threads import share_frames
+from media.threads import share_frames
 
 _BATCH = 25  # frames rendered at once; one second keeps the working memory below 200 MB
 

@@ -17,14 +17,15 @@ _SILENT = 1e-4  # RMS; below it noise is set against this level
 
 @dataclass(frozen=True)
 class SoundAugmentation:
-    """Random changes of a stretch of speech; each range is that of a uniform draw, and 0 or None leaves it out.
+    """Random changes of a stretch of speech; each range is that of a uniform draw, and 0 leaves out all but the noise.
 
     Attributes:
         gain_db: Largest change of loudness, either way. The MFCC drop loudness itself, so this matters with noise.
         speed: Largest change of speed, either way, as a share: sound and movement as from a tape, so that pitch and
             formants move along, as with a smaller or larger head.
         pitch_semitones: Largest change of pitch and formants beside that of the speed, either way.
-        noise_snr_db: Lowest ratio of speech to noise; the ratio is drawn between it and 30 dB above.
+        noise_snr_db: Lowest ratio of speech to noise; the ratio is drawn between it and 30 dB above. None leaves the
+            noise out: at 0 it is as loud as the speech.
         reverberation_seconds: Longest reverberation time (decay by 60 dB).
         probability: Of each change but the gain being made at all.
     """

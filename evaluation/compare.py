@@ -1,9 +1,8 @@
 """One generated video against the real one: every metric, one row."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -20,7 +19,7 @@ from evaluation.columns import COLUMNS
 from evaluation.face_crop import NOTE, is_taken_as_crop, require_same_crop
 from evaluation.frame_values import mean_inside
 from evaluation.head_motion import head_motion_ratio
-from evaluation.head_pose import BIN_WIDTH, head_pose_ceiling, head_pose_similarity
+from evaluation.head_pose import BIN_WIDTH, head_pose_ceiling, head_pose_similarity, raw_and_centred
 from evaluation.identity_similarity import csim
 from evaluation.landmark_distance import landmark_distance
 from evaluation.lip_sync import mouth_correlation
@@ -32,8 +31,10 @@ from evaluation.psnr_atvg import psnr_atvg
 from evaluation.score_rows import Row
 from evaluation.ssim import ssim, ssim_map
 from media.ahead import ahead
+from media.digest import sha256
 from media.errors import InputError
-from media.video import FPS, sha256
+from media.threads import one_thread
+from media.video import FPS
 
 NAN = float("nan")
 _KEPT = 16  # measurements of references in memory, about 6 kB a frame each
@@ -93,19 +94,45 @@ def score_pair(
     Raises:
         InputError: A file cannot be read or has no face, or the two do not show the same view or the same crop.
     """
-    truth, made = _measured(reference, generated, progress)
+    name = Path(generated).stem if name is None else name
+    return _compared(*_measured(reference, generated, progress), name, progress, settings)
+
+
+def score_each(
+    reference: str | Path, generated: Sequence[Path], settings: ScoreSettings = DEFAULTS, progress: bool = False
+) -> Iterator[Row]:
+    """Score several videos against one real one, each as `score_pair` does; one is tracked while another is compared.
+
+    Args:
+        reference: The real video.
+        generated: The videos to score.
+        settings: What can be chosen.
+        progress: Show a progress bar.
+
+    Yields:
+        The row of each video, named after its file.
+
+    Raises:
+        InputError: As `score_pair`.
+    """
+    truth = measured_reference(reference, progress)
+    tracked = ahead(map(track_file, generated), 1)
+    for path, found in zip(generated, tqdm(tracked, "scoring", len(generated), disable=not progress), strict=True):
+        yield _compared(truth, measure(found, like=truth), path.stem, False, settings)
+
+
+def _compared(truth: Measurement, made: Measurement, name: str, progress: bool, settings: ScoreSettings) -> Row:
     frames = min(len(truth), len(made))
     if len(truth) != len(made):
         _log.warning(
-            f"{generated}: {len(made)} frames ({len(made) / FPS:.2f} s), {reference}: {len(truth)} "
+            f"{made.path}: {len(made)} frames ({len(made) / FPS:.2f} s), {truth.path}: {len(truth)} "
             f"({len(truth) / FPS:.2f} s); the first {frames} of both are compared"
         )
     seen = ~(truth.bridged[:frames] | made.bridged[:frames])
     if not seen.any():
-        raise InputError(f"{generated}: no frame shows a face both here and in {reference}; nothing can be compared")
+        raise InputError(f"{made.path}: no frame shows a face both here and in {truth.path}; nothing can be compared")
     require_same_crop(truth, made, seen)
-    name = Path(generated).stem if name is None else name
-    with _one_thread() as workers:
+    with one_thread() as workers:  # frames side by side keep the other cores busy
         scores = {
             "name": name,
             "frames": frames,
@@ -114,7 +141,7 @@ def score_pair(
             **_sound_scores(truth, made, frames),
             "lost_frames": int((~seen).sum()),
             "notes": _notes(truth, made),
-            "run": run_of(generated),
+            "run": run_of(made.path),
             "data": f"{truth.sha256[:_HASH_DIGITS]}:{made.sha256[:_HASH_DIGITS]}",
             "commit": code_commit(),
         }
@@ -215,8 +242,7 @@ def _face_scores(truth: Measurement, made: Measurement, seen: np.ndarray, settin
         "lmd_px128": landmark_distance(*points, unit="px128", size=SIZE).mean(),
         "lmd_face_iod": landmark_distance(*points, region="face").mean(),
         "lmd_face_px128": landmark_distance(*points, unit="px128", size=SIZE, region="face").mean(),
-        **head_pose_similarity(*angles, **settings.head_pose),
-        "hs_centred": head_pose_similarity(*angles, centred=True, **settings.head_pose)["hs"],
+        **raw_and_centred(head_pose_similarity, *angles, **settings.head_pose),
         **_ceiling(truth, settings),
         "head_motion_ratio": head_motion_ratio(*angles),
         "velocity_distance": motion_spectra_distance(*moving, of="velocity"),
@@ -282,14 +308,3 @@ def _mean(values: list[float]) -> float:
 def arcface_encoder(path: Path) -> Any:
     """The network of an ONNX file, loaded once; see `evaluation.measure.load_arcface`."""
     return load_arcface(path)
-
-
-@contextmanager
-def _one_thread() -> Iterator[int]:
-    """Torch on one core, for frames side by side keep the others busy; gives how many threads it had."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield threads
-    finally:
-        torch.set_num_threads(threads)

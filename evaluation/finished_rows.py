@@ -5,8 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from media.container import reason
-from media.errors import InputError
+from media.errors import InputError, reason
 
 
 class NotKeptError(InputError):

@@ -5,8 +5,7 @@ one degree, centred on whole degrees, and the range of the two histograms togeth
 [0, 1].
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ot
@@ -19,30 +18,6 @@ AXES = ("pitch", "yaw", "roll")
 MAX_DEGREES = 180
 BIN_WIDTH = 1.0  # degrees; SPEC
 NORMALISERS = ("pooled", "full")
-
-
-def angle_histogram(angles: Tensor, bin_width: float = BIN_WIDTH) -> Tensor:
-    """Counts the frames in every bin of each axis; bins are centred on multiples of their width.
-
-    Args:
-        angles: (T, 3) pitch, yaw, roll in degrees, each in [-180, 180].
-        bin_width: degrees.
-
-    Returns:
-        (3, 2 n + 1) int64, n = ceil(180 / bin_width); bin k holds the angles in
-        [(k - n - 0.5) bin_width, (k - n + 0.5) bin_width).
-
-    Raises:
-        ValueError: the shape is not (T, 3), or an angle is not finite or beyond 180 degrees.
-
-    >>> angle_histogram(torch.tensor([[0.2, -5.0, 0.0], [-0.4, -6.0, 1.0]]))[:, 174:182]
-    tensor([[0, 0, 0, 0, 0, 0, 2, 0],
-            [1, 1, 0, 0, 0, 0, 0, 0],
-            [0, 0, 0, 0, 0, 0, 1, 1]])
-    """
-    _check(angles)
-    last = math.ceil(MAX_DEGREES / bin_width)
-    return _counts(_bins(angles, bin_width) + last, 2 * last + 1)
 
 
 def head_pose_similarity(
@@ -140,6 +115,22 @@ def head_pose_floor(angles: Tensor, others: Sequence[Tensor], **options: Any) ->
     """
     scores = [head_pose_similarity(other, angles, **options) for other in others]
     return {key: torch.stack([score[key] for score in scores]).mean() for key in scores[0]}
+
+
+def raw_and_centred(measure: Callable[..., dict[str, Tensor]], *angles: Any, **options: Any) -> dict[str, float]:
+    """Numbers of a row: those of angles as they are, and HS of centred ones as `hs_centred`.
+
+    Args:
+        measure: :func:`head_pose_similarity`, :func:`head_pose_ceiling`, :func:`head_pose_floor` or one like them.
+        angles: its arguments.
+        options: of :func:`head_pose_similarity`, but `centred`.
+
+    >>> angles = torch.tensor([[0.0, 0.0, 0.0], [9.0, 0.0, 0.0]])
+    >>> raw_and_centred(head_pose_similarity, angles + 5, angles)["hs_centred"]
+    1.0
+    """
+    raw, centred = (measure(*angles, centred=centred, **options) for centred in (False, True))
+    return {key: float(value) for key, value in raw.items()} | {"hs_centred": float(centred["hs"])}
 
 
 class HeadPoseSimilarity(Metric):

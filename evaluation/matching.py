@@ -5,12 +5,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from media.endings import VIDEO_ENDINGS
 from media.errors import InputError
-
-# what FFmpeg reads and people have; anything else in a folder (tables, sound, pictures) is not a video to score
-VIDEO_ENDINGS = frozenset(
-    (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".3gp", ".gif")
-)
 
 _log = logging.getLogger(__name__)
 

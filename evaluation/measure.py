@@ -26,8 +26,9 @@ from face.mouth_from_sound import predicted_opening
 from face.rasterizers import RASTERIZERS
 from face.tracking import Track, track
 from media.audio import read_audio
+from media.digest import sha256
 from media.errors import InputError
-from media.video import VideoInfo, probe, sha256, stream_frames
+from media.video import VideoInfo, probe, stream_frames
 
 SIZE = 256  # px, the crop on which everything is measured (SPEC)
 _STEPS = 8  # Gauss-Newton from a frontal face is exact to 1e-12 rad after 6, up to 45 degrees; ours: two more

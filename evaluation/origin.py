@@ -6,8 +6,9 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+from evaluation.run_files import PROVENANCE
+
 REPOSITORY = Path(__file__).parents[1]
-PROVENANCE = "provenance.json"  # what every run folder holds
 
 
 def run_of(path: str | Path) -> str:

@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,13 +27,13 @@ from tqdm import tqdm
 
 from evaluation.compare import DEFAULTS, NAN, ScoreSettings, arcface_encoder, measured_reference, score_pair
 from evaluation.finished_rows import FinishedRows, NotKeptError
-from evaluation.head_pose import BIN_WIDTH, NORMALISERS, head_pose_ceiling, head_pose_floor
+from evaluation.head_pose import BIN_WIDTH, NORMALISERS, head_pose_ceiling, head_pose_floor, raw_and_centred
 from evaluation.matching import matched_videos
 from evaluation.origin import code_commit, run_of
 from evaluation.processes import gathered, joined_processes, own_share
 from evaluation.score_rows import Row, format_table, mean_row, write_csv
+from media.digest import sha256
 from media.errors import InputError
-from media.video import sha256
 
 __all__ = ["CEILING", "FLOOR", "TRUTH", "ScoreSettings", "Scores", "main", "score_folders", "score_pair"]
 
@@ -172,18 +171,15 @@ def _bounds(references: Sequence[np.ndarray], columns: list[str], settings: Scor
     ceilings, floors = [], []
     for index, angles in enumerate(sides):
         if len(angles) > 1:
-            ceilings.append(_pose_row(head_pose_ceiling, (angles,), settings))
+            ceilings.append(raw_and_centred(head_pose_ceiling, angles, **settings.head_pose))
         others = [*sides[index + 1 :], *sides[:index]]
         if others:
             chosen = [others[k * len(others) // min(len(others), OTHERS)] for k in range(min(len(others), OTHERS))]
-            floors.append(_pose_row(head_pose_floor, (angles, chosen), settings))
+            floors.append(raw_and_centred(head_pose_floor, angles, chosen, **settings.head_pose))
     empty = {column: "" if column in ("notes", "run", "data", "commit") else NAN for column in columns}
-    return [{**empty, **mean_row(rows, name)} for name, rows in ((CEILING, ceilings), (FLOOR, floors)) if rows]
-
-
-def _pose_row(measure: Any, arguments: tuple[Any, ...], settings: ScoreSettings) -> Row:
-    raw, centred = (measure(*arguments, centred=centred, **settings.head_pose) for centred in (False, True))
-    return {"name": "", **{key: float(value) for key, value in raw.items()}, "hs_centred": float(centred["hs"])}
+    return [
+        {**empty, **mean_row(rows, name), "name": name} for name, rows in ((CEILING, ceilings), (FLOOR, floors)) if rows
+    ]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -89,4 +89,4 @@ def _short(value: Any) -> str:
 def _precise(value: Any) -> str:
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.6g}"
-    return str(value)
+    return "" if value is None else str(value)

@@ -27,7 +27,7 @@ _PROGRESS_SECONDS = 10.0  # between lines of progress where there is no terminal
 
 
 def trainer_keywords(
-    settings: dict[str, Any], folder: Path, stage: str, wandb_run: Any | None = None, monitor: str | None = None
+    settings: dict[str, Any], folder: Path, stage: str, wandb_run: Any | None = None
 ) -> dict[str, Any]:
     """Keywords for `pl.Trainer`, the same for both stages.
 
@@ -36,14 +36,13 @@ def trainer_keywords(
         folder: The run folder.
         stage: `audio2pose` or `memory_gan`.
         wandb_run: From `tracking.start_wandb`.
-        monitor: Name of a logged value; the epoch with the lowest is kept as `best.ckpt` beside `last.ckpt`.
     """
     trainer = settings["trainer"]
     loggers: list[Any] = [CurveLogger(folder, stage)]
     if wandb_run is not None:
         loggers.append(StageWandbLogger(wandb_run, stage))
     callbacks: list[Callback] = [EpochSeed(settings["seed"]), StageProgress(stage), CurvesBeforeCheckpoint()]
-    callbacks += checkpoints(folder, stage, monitor)
+    callbacks.append(keep_last(folder, stage))
     if stage == "memory_gan":
         callbacks.append(ImageGrid(folder))
     else:
@@ -84,15 +83,10 @@ def training_strategy(settings: dict[str, Any], stage: str) -> Any:
     )
 
 
-def checkpoints(folder: Path, stage: str, monitor: str | None = None) -> list[Callback]:
-    """Keep the last epoch, and the best by `monitor`, under `checkpoints/<stage>/`.
-
-    `save_last=True` would write the last epoch only where it is also the best, so each has a callback of its own.
-    """
-    place: dict[str, Any] = {"dirpath": folder / "checkpoints" / stage}
-    place |= {"enable_version_counter": False, "save_on_train_epoch_end": True}
-    best = [ModelCheckpoint(filename="best", monitor=monitor, **place)] if monitor else []
-    return [*best, ModelCheckpoint(filename="last", **place)]
+def keep_last(folder: Path, stage: str) -> ModelCheckpoint:
+    """Keeps the last epoch as `checkpoints/<stage>/last.ckpt`."""
+    place = folder / "checkpoints" / stage
+    return ModelCheckpoint(place, "last", enable_version_counter=False, save_on_train_epoch_end=True)
 
 
 def last_checkpoint(folder: Path, stage: str) -> Path | None:

@@ -5,8 +5,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from evaluation.run_files import DONE
 from experiments.devices import check_devices
-from experiments.launch import DONE, process_count
+from experiments.launch import process_count
 from experiments.settings import EMBEDDED, GENERAL, PARENTS, existing_file
 from face.licensed_files import require_basel, require_r_net
 from media.errors import InputError

@@ -3,16 +3,17 @@
 Users who trained the original on many speakers got the same face for any sound, and nothing told them.
 """
 
-from typing import NoReturn
+from collections.abc import Mapping
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities import rank_zero_warn
 
 from media.errors import InputError
 
 
 class CollapseGuard(Callback):
-    """Looks at every validation from some epoch on, and at the last one in any case.
+    """Looks at every validation from some epoch on; of a training that ends before, at the last one, and warns.
 
     Args:
         after_epochs: Epochs before the first look, in which a network that starts at the mean face may still stand
@@ -29,6 +30,9 @@ class CollapseGuard(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Judge this epoch; all processes see the same values, so all of them stop.
 
+        Warns:
+            UserWarning: If the training ends before the first look.
+
         Raises:
             InputError: What has collapsed, and what to try.
         """
@@ -38,28 +42,30 @@ class CollapseGuard(Callback):
         if epoch < self.after_epochs and epoch != trainer.max_epochs:
             return
         values = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+        fault = self._fault(values, epoch)
+        if fault is None:
+            return
+        if epoch < self.after_epochs:
+            rank_zero_warn(f"{fault}; so short a training may just not have begun to move")
+            return
+        if trainer.is_global_zero:
+            raise InputError(
+                f"{fault}; lower audio2pose.learning_rate, or give it more clips or clips in step with their sound; "
+                "fit.audio2pose.collapse.after_epochs=0 goes on all the same"
+            )
+        raise SystemExit(0)  # the first process says it once, for all
+
+    def _fault(self, values: Mapping[str, float], epoch: int) -> str | None:
+        # written so that a ratio or a loss that is not a number is a fault too
         ratio = values["val/expression_variance_ratio"]
-        remedy = (
-            "lower audio2pose.learning_rate, or give it more clips or clips in step with their sound; "
-            "fit.audio2pose.collapse.after_epochs=0 goes on all the same"
-        )
-        # written so that a ratio or a loss that is not a number stops too
         if not ratio >= self.variance_ratio:
-            _stop(
-                trainer,
+            return (
                 f"audio2pose has collapsed to one face for every sound: after {epoch} epochs its expression has "
-                f"{ratio:.2g} of the true variance (limit {self.variance_ratio:g}); {remedy}",
+                f"{ratio:.2g} of the true variance (limit {self.variance_ratio:g})"
             )
         if self.rolled_sound and not values["val/loss"] < values["val/loss_rolled"]:
-            _stop(
-                trainer,
+            return (
                 f"audio2pose does not listen: after {epoch} epochs its loss on unseen clips is "
-                f"{values['val/loss']:.4g}, "
-                f"and {values['val/loss_rolled']:.4g} with the sound of another moment; {remedy}",
+                f"{values['val/loss']:.4g}, and {values['val/loss_rolled']:.4g} with the sound of another moment"
             )
-
-
-def _stop(trainer: pl.Trainer, reason: str) -> NoReturn:
-    if trainer.is_global_zero:
-        raise InputError(reason)
-    raise SystemExit(0)  # the first process says it once, for all
+        return None

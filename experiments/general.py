@@ -4,7 +4,6 @@ A run on a person then starts from it: `init_from=RUN` takes over the stage that
 """
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -23,11 +22,12 @@ from experiments.fit import fit_stage, is_finished, make_audio2pose, make_memory
 from experiments.launch import is_first_process
 from experiments.person import FACE_VERSION, require_same_face
 from experiments.report import write_report
-from experiments.settings import file_sha256
 from face.models.registry import load_face_model, model_version
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN
+from media.digest import sha256
 from media.errors import InputError
+from media.whole_file import whole_file
 
 
 def run_general(settings: dict[str, Any], folder: Path, wandb_run: Any | None = None) -> None:
@@ -92,7 +92,7 @@ def _record(settings: dict[str, Any], folder: Path, prepared: Path) -> None:
     Raises:
         InputError: If the run has learned from another manifest.
     """
-    entries, manifest_sha256 = read_manifest(prepared), file_sha256(prepared / MANIFEST)
+    entries, manifest_sha256 = read_manifest(prepared), sha256(prepared / MANIFEST)
     _require_same_manifest(settings, folder, prepared, manifest_sha256)
     face = settings["face"]
     facts = {
@@ -104,9 +104,8 @@ def _record(settings: dict[str, Any], folder: Path, prepared: Path) -> None:
         "frames": sum(entry.frames for entry in entries),
         "offset_flags": offset_counts(entries),
     }
-    part = folder / "preparation.part"
-    part.write_text(json.dumps(facts, indent=1))
-    os.replace(part, folder / "preparation.json")
+    with whole_file(folder / "preparation.json") as temporary:
+        temporary.write_text(json.dumps(facts, indent=1))
     provenance.record(folder, manifest_sha256=facts["manifest_sha256"])
 
 
@@ -137,5 +136,5 @@ def _wait_for_record(settings: dict[str, Any], folder: Path) -> None:
 
 
 def _records(record: Path, manifest: Path) -> bool:
-    recorded: bool = json.loads(record.read_text()).get("manifest_sha256") == file_sha256(manifest)
+    recorded: bool = json.loads(record.read_text()).get("manifest_sha256") == sha256(manifest)
     return recorded

@@ -21,6 +21,7 @@ from datamodules.clip import Clip
 from datamodules.manifest import ManifestEntry, read_manifest
 from datamodules.open_clip import open_clip, open_sound
 from datamodules.single_frame import known_from_one_frame, nearest_seen_frame
+from evaluation.run_files import IGNORED, flatten
 from evaluation.score import TRUTH, score_folders
 from evaluation.score_rows import mean_row, write_csv
 from evaluation.tables.run_folder import CLIPS, PARENTS
@@ -28,8 +29,9 @@ from experiments import provenance
 from experiments.callbacks import last_checkpoint, resolve_precision
 from experiments.corpus import prepare
 from experiments.person import require_same_face
+from experiments.report import write_report
 from experiments.rows import REFERENCE, keep_measured, write_crops, write_refined
-from experiments.settings import IGNORED, flatten, load_settings
+from experiments.settings import load_settings
 from face.albedo import ALBEDOS
 from face.coefficients import EXPRESSION, get_pose, with_pose
 from face.models.registry import load_face_model
@@ -61,7 +63,7 @@ class GeneralModels:
 
 
 def run_test_clips(settings: dict[str, Any], folder: Path) -> None:
-    """Generate and score test clips.
+    """Generate, score and report test clips.
 
     Args:
         settings: Resolved settings of the run.
@@ -84,6 +86,7 @@ def run_test_clips(settings: dict[str, Any], folder: Path) -> None:
             write_clip_rows(settings, models, clip, entry.name, open_sound(other), videos)
     with provenance.stage(folder, "score"):
         score_test_clips(videos, folder, parents)
+    write_report(folder)
 
 
 def general_parents(settings: dict[str, Any]) -> dict[str, Path]:

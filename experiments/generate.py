@@ -9,8 +9,9 @@ from tqdm import tqdm
 
 from experiments.settings import existing_file, load_settings, split_argument
 from media.audio import FRAME_SAMPLES, read_audio
+from media.digest import sha256
 from media.errors import InputError
-from media.video import VideoWriter, sha256
+from media.video import VideoWriter
 from media.video_writer import require_video_name
 from media.whole_file import require_writable
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evaluation.matching import VIDEO_ENDINGS
+from evaluation.run_files import flatten, load_yaml
 from evaluation.tables.grid_record import record_path
 from experiments.launch import GridRun, run_folder, run_grid
 from experiments.settings import (
@@ -20,11 +20,10 @@ from experiments.settings import (
     EMBEDDED,
     compose,
     existing_file,
-    flatten,
-    load_yaml,
     split_argument,
     split_commas,
 )
+from media.endings import VIDEO_ENDINGS
 from media.errors import InputError
 from media.whole_file import whole_file
 

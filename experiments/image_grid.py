@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from PIL import Image, ImageDraw
@@ -11,6 +10,7 @@ from pytorch_lightning.callbacks import Callback
 from torch.utils.data import default_collate
 
 from experiments.tracking import StageWandbLogger
+from face.appearance import spread
 
 
 class ImageGrid(Callback):
@@ -44,10 +44,8 @@ class ImageGrid(Callback):
 
     def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Image.Image:
         dataset: Any = trainer.val_dataloaders.dataset  # type: ignore[union-attr]
-        indices = np.linspace(0, len(dataset) - 1, min(self.count, len(dataset))).round().astype(int)
-        batch = pl_module.transfer_batch_to_device(
-            default_collate([dataset[int(index)] for index in indices]), pl_module.device, 0
-        )
+        shown = [dataset[int(index)] for index in spread(len(dataset), self.count)]
+        batch = pl_module.transfer_batch_to_device(default_collate(shown), pl_module.device, 0)
         module: Any = pl_module
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             identity = module.retrieve(batch["rendered"][:, -1])  # as at test, not the true one

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from evaluation.run_files import DONE, flatten
 from experiments.score_table import mean_scores
-from experiments.settings import flatten, run_id
-
-DONE = "DONE"  # file in a run folder: everything but an extra `generate.audio` is there
+from experiments.settings import run_id
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,16 @@ from typing import Any
 
 import torch
 
+from evaluation.run_files import flatten
 from experiments import provenance
 from experiments.callbacks import last_checkpoint
 from experiments.person import require_same_face
-from experiments.settings import GENERAL, GENERAL_WEIGHTS, file_sha256, flatten, load_settings
+from experiments.settings import GENERAL, GENERAL_WEIGHTS, load_settings
 from experiments.shipped import load_shipped
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN
 from lightning_modules.networks.ensemble import Ensemble
+from media.digest import sha256 as file_sha256
 from media.errors import InputError
 
 # Settings of a stage that have to be its parent's: the shapes of its networks, and what their inputs mean.
@@ -56,20 +58,20 @@ def start_from_parent(module: Audio2PoseLSTM | MemoryGAN, settings: dict[str, An
     if parent is None:
         if settings[f"init_from_{stage}"] == GENERAL and isinstance(module, Audio2PoseLSTM):
             load_shipped(module, settings)
-            facts = {"run": GENERAL, "weights_sha256": file_sha256(GENERAL_WEIGHTS)}
-            provenance.record(folder, parents=provenance.read(folder).get("parents", {}) | {stage: facts})
+            _record(folder, stage, run=GENERAL, weights_sha256=file_sha256(GENERAL_WEIGHTS))
         return
     require_same_face(parent, settings)
     _require_same_networks(parent, settings, stage)
-    path = load_parent(module, parent, stage)
-    facts = {"run": parent.resolve().name, "checkpoint_sha256": file_sha256(path)}
-    provenance.record(folder, parents=provenance.read(folder).get("parents", {}) | {stage: facts})
+    path, first_alone = load_parent(module, parent, stage)
+    partly = {"first_member_alone": True} if first_alone else {}
+    _record(folder, stage, run=parent.resolve().name, checkpoint_sha256=file_sha256(path), **partly)
 
 
-def load_parent(module: Audio2PoseLSTM | MemoryGAN, parent: Path, stage: str) -> Path:
+def load_parent(module: Audio2PoseLSTM | MemoryGAN, parent: Path, stage: str) -> tuple[Path, bool]:
     """Take over another run's weights and memory; everything has to fit.
 
-    Whom the memory's pairs are of becomes unknown: speakers are numbered within one corpus.
+    A parent of one network starts the first of several, and the others stay as they were made. Whom the memory's
+    pairs are of becomes unknown: speakers are numbered within one corpus.
 
     Args:
         module: Freshly made; its `person_buffers` stay what they are.
@@ -77,7 +79,7 @@ def load_parent(module: Audio2PoseLSTM | MemoryGAN, parent: Path, stage: str) ->
         stage: Which of its stages.
 
     Returns:
-        The checkpoint that was loaded.
+        The checkpoint that was loaded, and whether the first of several networks starts from it alone.
 
     Raises:
         InputError: If the parent has no such stage, or its networks are of another shape.
@@ -88,7 +90,9 @@ def load_parent(module: Audio2PoseLSTM | MemoryGAN, parent: Path, stage: str) ->
     weights = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     # the scales of a person belong to the person, not to the parent
     own = {name: value for name, value in module.state_dict().items() if name in module.person_buffers}
-    if isinstance(getattr(module, "network", None), Ensemble) and not any(".members." in name for name in weights):
+    several = isinstance(getattr(module, "network", None), Ensemble)
+    first_alone = several and not any(".members." in name for name in weights)
+    if first_alone:
         weights = _as_first_member(weights, module.state_dict())
     try:
         module.load_state_dict(weights | own, strict=True)
@@ -97,7 +101,11 @@ def load_parent(module: Audio2PoseLSTM | MemoryGAN, parent: Path, stage: str) ->
         raise InputError(f"init_from={parent}: {stage} does not fit these settings: {first}") from None
     if isinstance(module, MemoryGAN):
         module.memory.forget_speakers()
-    return path
+    return path, first_alone
+
+
+def _record(folder: Path, stage: str, **facts: Any) -> None:
+    provenance.record(folder, parents=provenance.read(folder).get("parents", {}) | {stage: facts})
 
 
 def _as_first_member(weights: dict[str, torch.Tensor], fresh: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

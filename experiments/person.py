@@ -18,6 +18,7 @@ from experiments.callbacks import last_checkpoint, resolve_precision
 from experiments.limits import read_offset
 from experiments.settings import EMBEDDED
 from face.albedo import ALBEDOS
+from face.appearance import spread
 from face.assets import cache_folder
 from face.models.registry import load_face_model, model_version
 from face.rendering import Renderer
@@ -44,7 +45,7 @@ def prepare(settings: dict[str, Any], folder: Path) -> Clip:
     """
     require_same_face(folder, settings)
     data, face = settings["data"], settings["face"]
-    cache = Path(data["cache"]) if data["cache"] else cache_folder()
+    cache = Path(data["cache"]).expanduser() if data["cache"] else cache_folder()
     film = (cache, data["embedded_seconds"], data["embedded_person"])
     video = embedded_video(*film) if data["video"] == EMBEDDED else Path(data["video"])
     clip = prepare_video(
@@ -126,8 +127,8 @@ def person_renderer(settings: dict[str, Any], clip: Clip) -> tuple[Renderer, tor
     """The renderer of a person and their albedo (V, 3), from frames of the training part."""
     face = settings["face"]
     renderer = Renderer(load_face_model(face["model"], face["model_file"]), face["rasterizer"], clip.crop.size)
-    chosen = np.unique(np.linspace(0, clip.training_frames - 1, _ALBEDO_FRAMES).round().astype(int))
-    chosen = chosen[~clip.bridged[chosen]]
+    seen = np.flatnonzero(~clip.bridged[clip.training])
+    chosen = seen[spread(len(seen), _ALBEDO_FRAMES)]
     frames = clip.frames(clip.training)[chosen]
     albedo = ALBEDOS[face["albedo"]](frames, torch.from_numpy(clip.coefficients[chosen]), renderer)
     return renderer, albedo

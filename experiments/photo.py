@@ -5,7 +5,6 @@ performance of the embedded person, from its coefficients themselves: no film is
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,10 @@ from face.models.morphable_model import MorphableModel
 from face.models.registry import load_face_model, model_version
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from media.audio import mfcc_windows
+from media.digest import sha256
 from media.errors import InputError
 from media.photo import read_photo
-from media.video import sha256
+from media.whole_file import whole_file
 from synthesis.photo.portrait import Portrait, fit_portrait
 from synthesis.photo.talker import PhotoTalker
 
@@ -146,6 +146,5 @@ def _record(settings: dict[str, Any], folder: Path, portrait: Portrait) -> None:
     provenance.record(folder, image_sha256=sha256(settings["data"]["image"]))
     face = settings["face"]
     facts = {"width": width, "height": height, FACE_VERSION: model_version(face["model"], face["model_file"])}
-    part = folder / "preparation.part"
-    part.write_text(json.dumps(facts))
-    os.replace(part, folder / "preparation.json")
+    with whole_file(folder / "preparation.json") as temporary:
+        temporary.write_text(json.dumps(facts))

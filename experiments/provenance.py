@@ -18,12 +18,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from evaluation.origin import git_output
+from evaluation.origin import REPOSITORY, git_output
+from evaluation.run_files import PROVENANCE
 from experiments.launch import is_first_process
 from experiments.settings import run_id
+from media.whole_file import whole_file
 
-REPOSITORY = Path(__file__).parents[1]
-FILE = "provenance.json"
 DIFFERENCE = "uncommitted.diff"  # what the working tree had beyond the commit
 PACKAGES = (
     *("torch", "pytorch-lightning", "torchmetrics", "omegaconf", "numpy", "scipy", "librosa", "av", "numba", "kornia"),
@@ -85,7 +85,7 @@ def record(folder: Path, **facts: Any) -> None:
 
 def read(folder: Path) -> dict[str, Any]:
     """The provenance recorded so far; empty for a folder without any."""
-    path = folder / FILE
+    path = folder / PROVENANCE
     if not path.is_file():
         return {}
     content: dict[str, Any] = json.loads(path.read_text())
@@ -164,9 +164,8 @@ def _append(folder: Path, name: str, entry: dict[str, Any]) -> None:
 def _write(folder: Path, provenance: dict[str, Any]) -> None:
     if not is_first_process():
         return
-    part = folder / f"{FILE}.part"
-    part.write_text(json.dumps(provenance, indent=1, default=str))
-    os.replace(part, folder / FILE)
+    with whole_file(folder / PROVENANCE) as temporary:
+        temporary.write_text(json.dumps(provenance, indent=1, default=str))
 
 
 def _now() -> str:

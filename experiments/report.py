@@ -11,13 +11,25 @@ from typing import Any
 import numpy as np
 
 from evaluation.columns import COLUMNS, Column
+from evaluation.run_files import flatten
 from experiments import provenance
 from experiments.plots import curve_plot, frame_strip, pose_plot, write_comparison
 from experiments.score_table import REPORT, ROWS, is_best, read_scores, short, talking_videos
-from experiments.settings import EMBEDDED, GENERAL, differences, flatten, load_settings, to_yaml
+from experiments.settings import EMBEDDED, GENERAL, differences, load_settings, to_yaml
 from experiments.tracking import read_curves
 
 LARGEST_VIDEO = 32 * 2**20  # bytes; ours: browsers become slow with a page of hundreds of megabytes
+
+TEST_CLIPS = "test_clips"  # kind of data
+ORIGINS = ("notes", "run", "data", "commit")  # columns that are no scores
+ABOUT_SCORES = (
+    "Measured by tracking the video files. PSNR to mouth: true head pose and background, mouth of the row; HS to "
+    "motion: head pose from the sound. Blue: best of the rows that do not see the true mouth."
+)
+ABOUT_CLIPS = (
+    "Means over the clips, measured by tracking the video files; those of every clip stand in clips.csv. Of each clip "
+    "one frame is known; what lies behind the face is the true frame."
+)
 
 FACTS = {
     "clips": "clips",
@@ -68,6 +80,8 @@ def _headline(folder: Path) -> str:
     title = f"{'The embedded person' if video == EMBEDDED else video}, speaking"
     if data.get("kind") == "corpus":
         title = f"{', '.join(settings['fit'])} for any speaker, from {Path(data['root']).resolve().name}"
+    elif data.get("kind") == TEST_CLIPS:
+        title = f"Test clips of {Path(data['root']).resolve().name}, by general models"
     starts, stages = facts.get("starts", []), facts.get("stages", [])
     lines = [f"<h1>{html.escape(title)}</h1>"]
     about = [f"run <code>{html.escape(folder.resolve().name)}</code>"]
@@ -111,8 +125,8 @@ def _scores(folder: Path) -> str:
     header, rows = read_scores(folder)
     if not rows:
         return ""
-    cells = []
-    for name in header[1:]:
+    cells, columns = [], [k for k, name in enumerate(header) if k and name not in ORIGINS]
+    for name in (header[column] for column in columns):
         explained = COLUMNS.get(name, Column(name, "", "", ""))
         arrow = {"up": " ↑", "down": " ↓", None: ""}[explained.better]
         about, full = html.escape(explained.subtitle), html.escape(explained.definition, quote=True)
@@ -120,17 +134,14 @@ def _scores(folder: Path) -> str:
     body = []
     for row in rows:
         numbers = ""
-        for column in range(1, len(row)):
+        for column in columns:
             kind = ' class="best"' if is_best(column, row, header, rows) else ""
             numbers += f"<td{kind}>{html.escape(short(row[column]))}</td>"
         label = f"{html.escape(row[0])}<small>{html.escape(ROWS.get(row[0], ''))}</small>"
         body.append(f"<tr><td>{label}</td>{numbers}</tr>")
     table = f'<div class="wide"><table><tr><th></th>{"".join(cells)}</tr>{"".join(body)}</table></div>'
-    return table + (
-        '<p class="soft">Measured by tracking the video files. PSNR to mouth: true head pose and background, '
-        "mouth of the row; HS to motion: head pose from the sound. Blue: best of the rows that do not see the true "
-        "mouth.</p>"
-    )
+    about = ABOUT_CLIPS if _settings(folder).get("data", {}).get("kind") == TEST_CLIPS else ABOUT_SCORES
+    return f'{table}<p class="soft">{about}</p>'
 
 
 def _frames(folder: Path) -> str:
@@ -142,18 +153,25 @@ def _frames(folder: Path) -> str:
         "mean face": videos / "static" / "reenacted.mp4",
     }
     strip = {title: path for title, path in strip.items() if path.is_file()}
-    parts = []
-    if strip:
-        parts.append(
-            _image(
-                frame_strip(strip), "jpeg", "Frames of the held-out part; head pose and background are the true ones."
-            )
-        )
+    caption = "Frames of the held-out part; head pose and background are the true ones."
+    if not strip:
+        strip, caption = _first_clip(videos), "Frames of the first clip; the background is the true one."
+    parts = [_image(frame_strip(strip), "jpeg", caption)] if strip else []
     grids = sorted((folder / "logs" / "images").glob("*.png"))
     if grids:
         caption = "Validation frames at the end of training. Attention: white keeps the rendered pixel."
         parts.append(_image(grids[-1].read_bytes(), "png", caption))
     return "\n".join(parts)
+
+
+def _first_clip(videos: Path) -> dict[str, Path]:
+    """The truth and the rows of the first of many test clips, by their titles; empty where there are none."""
+    references = sorted(path for path in (videos / "reference").rglob("*.mp4") if not path.name.startswith("."))
+    if not references:
+        return {}
+    name = references[0].relative_to(videos / "reference")
+    rows = {row.replace("_", " "): videos / "rows" / row / name for row in ROWS}
+    return {"true": references[0]} | {title: path for title, path in rows.items() if path.is_file()}
 
 
 def _poses(folder: Path) -> str:
@@ -180,7 +198,7 @@ def _training(folder: Path) -> str:
     return "\n".join(parts)
 
 
-def _start_of(parent: dict[str, str] | None, members: int) -> str:
+def _start_of(parent: dict[str, Any] | None, members: int) -> str:
     """What the networks of a stage were before they were trained.
 
     Args:
@@ -189,12 +207,11 @@ def _start_of(parent: dict[str, str] | None, members: int) -> str:
     """
     if parent is None:
         return "Trained from scratch."
-    if parent["run"] != GENERAL:
-        return f"Started from the weights of run {parent['run']}."
-    text = "Started from the weights that come with the project, the head pose from scratch."
-    if members == 1:
-        return text
-    return f"{text} That is the first of {members} networks; the rest started from scratch."
+    if parent["run"] == GENERAL:
+        text, alone = "Started from the weights that come with the project, the head pose from scratch.", members > 1
+    else:
+        text, alone = f"Started from the weights of run {parent['run']}.", parent.get("first_member_alone", False)
+    return f"{text} That is the first of {members} networks; the rest started from scratch." if alone else text
 
 
 def _preparation(folder: Path) -> str:

@@ -14,18 +14,21 @@ import numpy as np
 from tqdm import tqdm
 
 from datamodules.clip import Clip
-from evaluation.compare import measured_reference
+from evaluation.compare import measured_reference, score_each
 from evaluation.measured_as import measured_as
 from evaluation.score import score_pair
 from evaluation.score_rows import Row, mean_row, write_csv
 from evaluation.tables.run_folder import REFERENCE_ANGLES, SCORED
 from face.coefficients import EXPRESSION
 from media.video import VideoWriter, stream_frames
+from media.whole_file import whole_file
 from synthesis.eyes import EyeFollower
 from synthesis.talker import Motion, Talker
 
 REFERENCE = "reference"
 SHUFFLES = (1, 2, 3)  # quarters of its length by which the sound is rolled (SPEC)
+TRUE = "true_coefficients"  # the row of the true movement: it has no generated video
+ROWS = ("audio", "static", *(f"shuffled_{quarter}" for quarter in SHUFFLES), TRUE)
 REENACTED_COLUMNS = (
     *("psnr", "psnr_face", "ssim", "ssim_face", "ssim_gaussian"),
     *("lmd_iod", "lmd_px128", "lmd_face_iod", "mouth_correlation", "lost_frames"),
@@ -57,6 +60,17 @@ def row_expressions(talker: Talker, samples: np.ndarray) -> dict[str, Motion]:
     return motions
 
 
+def row_videos(folder: Path, row: str) -> list[Path]:
+    """The videos of a row, in the order in which they are written.
+
+    Args:
+        folder: Of the reference and the rows.
+        row: One of `ROWS`.
+    """
+    kinds = ("reenacted",) if row == TRUE else ("reenacted", "generated")
+    return [folder / row / f"{kind}.mp4" for kind in kinds]
+
+
 def write_rows(talker: Talker, part: slice, folder: Path, progress: bool = False) -> None:
     """Write the reference and every row's two videos; what is there already is not made again.
 
@@ -71,16 +85,19 @@ def write_rows(talker: Talker, part: slice, folder: Path, progress: bool = False
     total = part.stop - part.start
     # with its sound, so that its own beats and its own offset stand in the row of the truth
     _write_once(folder / f"{REFERENCE}.mp4", _true_crops(clip, part), total, samples, lossless=True, progress=progress)
+    missing = [row for row in ROWS if not all(path.exists() for path in row_videos(folder, row))]
+    if not missing:
+        return
     motions = row_expressions(talker, samples)
     truth, follow_eyes = clip.coefficients[part], EyeFollower(talker.renderer.model)
-    motions["true_coefficients"] = replace(motions["audio"], expression=truth[:, EXPRESSION])
-    for name, motion in motions.items():
-        chi = truth.copy()
+    motions[TRUE] = replace(motions["audio"], expression=truth[:, EXPRESSION])
+    for name in missing:
+        motion, chi = motions[name], truth.copy()
         # The eyes are those of the frame behind the face, so the lids are too, as in every video that is generated.
         chi[:, EXPRESSION] = follow_eyes(motion.expression, truth[:, EXPRESSION])
         reenacted = _pictures(talker.refine(chi, talker.true_background(part)))
         _write_once(folder / name / "reenacted.mp4", reenacted, total, None, lossless=True, progress=progress)
-        if name == "true_coefficients":
+        if name == TRUE:
             continue  # the pose of the other rows belongs to the sound, not to the truth
         performance = talker.perform(motion)
         background = talker.training_background(performance.source_frames)
@@ -88,25 +105,28 @@ def write_rows(talker: Talker, part: slice, folder: Path, progress: bool = False
         _write_once(folder / name / "generated.mp4", generated, total, samples, lossless=False, progress=progress)
 
 
-def score_rows(folder: Path, output: Path) -> list[Row]:
+def score_rows(folder: Path, output: Path, progress: bool = False) -> list[Row]:
     """Score what `write_rows` wrote and write the table.
 
     Args:
         folder: With the reference and the rows.
         output: CSV file, one line per row; the three shuffled ones are averaged. Beside it comes what tables of many
             runs need: `scored.json` and `reference_angles.npy`.
+        progress: Show a progress bar.
 
     Returns:
         The lines of the table; `truth` is the reference against itself, its `hs_ceiling` the reference's first half
         against its second.
     """
     reference = folder / f"{REFERENCE}.mp4"
-    shuffled = [_score_row(reference, folder / f"shuffled_{quarter}") for quarter in SHUFFLES]
+    videos = {row: row_videos(folder, row) for row in ROWS}
+    scored = score_each(reference, [path for paths in videos.values() for path in paths], progress=progress)
+    rows = {row: _joined(row, [next(scored) for _ in paths]) for row, paths in videos.items()}
     table = [
-        _score_row(reference, folder / "audio"),
-        _score_row(reference, folder / "static"),
-        mean_row(shuffled, "shuffled"),
-        _score_row(reference, folder / "true_coefficients"),
+        rows["audio"],
+        rows["static"],
+        mean_row([rows[f"shuffled_{quarter}"] for quarter in SHUFFLES], "shuffled"),
+        rows[TRUE],
         _chosen(_of_generated(score_pair(reference, reference, "truth")), (*REENACTED_COLUMNS, *GENERATED_COLUMNS)),
     ]
     write_csv(table, output)
@@ -116,9 +136,24 @@ def score_rows(folder: Path, output: Path) -> list[Row]:
     return table
 
 
+def is_scored(folder: Path, output: Path) -> bool:
+    """Whether `score_rows` has scored the videos that are there, to its end.
+
+    Args:
+        folder: With the reference and the rows.
+        output: The table.
+    """
+    scores = (output, output.with_name(SCORED))  # the latter is written last
+    videos = [folder / f"{REFERENCE}.mp4", *(path for row in ROWS for path in row_videos(folder, row))]
+    if not all(path.is_file() for path in (*scores, *videos)):
+        return False
+    return min(path.stat().st_mtime_ns for path in scores) > max(path.stat().st_mtime_ns for path in videos)
+
+
 def keep_measured(run: Path, **facts: Any) -> None:
     """Write beside the scores of a run how they were measured, which tables of many runs compare."""
-    (run / SCORED).write_text(json.dumps(measured_as() | facts, indent=1))
+    with whole_file(run / SCORED) as temporary:
+        temporary.write_text(json.dumps(measured_as() | facts, indent=1), encoding="utf-8")
 
 
 def write_crops(path: Path, clip: Clip, part: slice) -> None:
@@ -132,11 +167,12 @@ def write_refined(path: Path, refined: Iterable[tuple[np.ndarray, np.ndarray]], 
     _write_once(path, _pictures(refined), total, None, lossless=True, progress=False)
 
 
-def _score_row(reference: Path, row: Path) -> Row:
-    scores = _chosen(score_pair(reference, row / "reenacted.mp4", row.name), REENACTED_COLUMNS)
-    if (row / "generated.mp4").exists():
-        scores |= _chosen(_of_generated(score_pair(reference, row / "generated.mp4", row.name)), GENERATED_COLUMNS)
-    return scores
+def _joined(row: str, scores: list[Row]) -> Row:
+    """The scores of a row's videos, in the order of `row_videos`, each giving its own columns."""
+    joined = _chosen(scores[0], REENACTED_COLUMNS)
+    if len(scores) > 1:
+        joined |= _chosen(_of_generated(scores[1]), GENERATED_COLUMNS)
+    return joined | {"name": row}
 
 
 def _of_generated(scores: Row) -> Row:

@@ -17,9 +17,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from evaluation.run_files import DONE, PROVENANCE, flatten
 from experiments.checks import check_machine, check_photo
 from experiments.grid import Grid, named_grid, run_named_grid
-from experiments.launch import DONE, is_first_process, run_folder, run_grid
+from experiments.launch import is_first_process, run_folder, run_grid
 from experiments.score_table import summary
 from experiments.settings import (
     CONFIGS,
@@ -28,11 +29,10 @@ from experiments.settings import (
     differences,
     existing_file,
     expand_grid,
-    file_sha256,
-    flatten,
     save_settings,
     to_yaml,
 )
+from media.digest import sha256
 from media.errors import InputError
 from media.whole_file import remove_unfinished
 
@@ -118,7 +118,7 @@ def run_one(settings: dict[str, Any], arguments: Sequence[str]) -> int:
     with _lock(folder) if first else _nothing():
         if first:
             print(introduction(settings, folder), flush=True)
-            remove_unfinished(folder / "videos")
+            remove_unfinished(folder)
             save_settings(settings, folder)
         _run(settings, folder, arguments)
         if first:
@@ -140,7 +140,7 @@ def prepare_corpora(settings: Sequence[dict[str, Any]]) -> int:
 
 def introduction(settings: dict[str, Any], folder: Path) -> str:
     """What is run and where, and every setting that is not the default."""
-    resumed = "continued" if (folder / "provenance.json").is_file() else "new"
+    resumed = "continued" if (folder / PROVENANCE).is_file() else "new"
     lines = [f"run {folder.name} ({resumed}), experiment {settings['experiment']}, in {folder}"]
     for key, (value, default) in sorted(differences(settings).items()):
         was = "" if default in (None, "???") else f"  (default {default})"
@@ -152,7 +152,7 @@ def given_files(settings: dict[str, Any]) -> dict[str, str]:
     """SHA-256 of the user's face models and networks, by the settings that name them."""
     flat = flatten(settings)
     keys = [key for key in FILES if not key.startswith("data.") and flat.get(key)]
-    return {key: file_sha256(existing_file(key, flat[key])) for key in keys}
+    return {key: sha256(existing_file(key, flat[key])) for key in keys}
 
 
 def help_text() -> str:

@@ -11,10 +11,14 @@ REPORT = "report.html"
 
 ROWS = {
     "audio": "from the sound",
-    "static": "mean face, still mouth",
+    "static": "one expression, still mouth",
     "shuffled": "from the sound, moved in time",
     "true_coefficients": "from the true movement",
     "truth": "truth against truth",
+    # of test clips
+    "true_pose": "from the sound, true head pose",
+    "predicted_pose": "from the sound, head pose too",
+    "other_sound": "from the sound of another clip",
 }
 COMPETING = ("audio", "static", "shuffled")  # rows that know nothing of the true mouth; the best of them is marked
 
@@ -53,8 +57,10 @@ def mean_scores(folder: Path) -> dict[str, float]:
 def is_best(column: int, row: list[str], header: list[str], rows: list[list[str]]) -> bool:
     """Whether a cell is the best among the competing rows, where that can be said."""
     better = COLUMNS[header[column]].better if header[column] in COLUMNS else None
+    if better is None:  # or text, such as notes
+        return False
     rivals = [float(other[column]) for other in rows if other[0] in COMPETING and other[column]]
-    if better is None or row[0] not in COMPETING or not row[column] or len(set(rivals)) < 2:
+    if row[0] not in COMPETING or not row[column] or len(set(rivals)) < 2:
         return False
     return float(row[column]) == (max if better == "up" else min)(rivals)
 

@@ -21,8 +21,10 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
+from evaluation.run_files import IGNORED, SETTINGS, flatten, load_yaml
 from experiments.limits import CHOICES, LIMITS
 from face.licensed_files import BASEL, R_NET
+from media.digest import sha256
 from media.errors import InputError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -31,11 +33,6 @@ MISSING = "???"  # OmegaConf's mark for a value that the user has to give
 # What the remedy for a missing value shows after the equals sign.
 PLACEHOLDERS = {"data.video": "VIDEO", "data.image": "PHOTO", "data.root": "CORPUS", "generate.audio": "SPEECH"}
 
-# A run is its settings less what cannot change its result: names, places, speed, when it is given up, and what is made
-# of it afterwards.
-_PLACES = ("experiment", "runs", "launch.*", "shard", "generate.*", "wandb.*", "data.cache", "data.prepared")
-_MACHINE = ("accelerator", "strategy", "devices", "num_nodes", "threads")
-IGNORED = (*_PLACES, *(f"trainer.{name}" for name in _MACHINE), "fit.*.workers", "fit.*.collapse.*")
 # Files count by their bytes, so a moved or renamed video is still the same run.
 FILES = (
     "data.video",
@@ -110,10 +107,10 @@ def run_id(settings: dict[str, Any]) -> str:
     entering = {k: v for k, v in flatten(settings).items() if not any(fnmatch(k, pattern) for pattern in IGNORED)}
     for key in FILES:
         if entering.get(key) and entering[key] != EMBEDDED:
-            entering[key] = f"sha256:{file_sha256(existing_file(key, entering[key]))}"
+            entering[key] = f"sha256:{sha256(existing_file(key, entering[key]))}"
     for key in PARENTS:
         if entering.get(key) == GENERAL:
-            entering[key] = f"sha256:{file_sha256(GENERAL_WEIGHTS)}"
+            entering[key] = f"sha256:{sha256(GENERAL_WEIGHTS)}"
         elif entering.get(key):
             entering[key] = Path(entering[key]).resolve().name
     return hashlib.sha256(json.dumps(entering, sort_keys=True).encode()).hexdigest()[:10]
@@ -134,9 +131,9 @@ def load_settings(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: If there are none.
     """
-    path = folder / "settings.yaml"
+    path = folder / SETTINGS
     if not path.is_file():
-        raise InputError(f"{folder} is not a run folder: it has no settings.yaml")
+        raise InputError(f"{folder} is not a run folder: it has no {SETTINGS}")
     saved = flatten(load_yaml(path))
     groups = {key.split(".")[0] for key in saved}
     return nest({key: value for key, value in _defaults().items() if key.split(".")[0] in groups} | saved)
@@ -144,7 +141,7 @@ def load_settings(folder: Path) -> dict[str, Any]:
 
 def save_settings(settings: dict[str, Any], folder: Path) -> None:
     """Write `settings.yaml` into a run folder."""
-    (folder / "settings.yaml").write_text(to_yaml(settings))
+    (folder / SETTINGS).write_text(to_yaml(settings))
 
 
 def to_yaml(settings: dict[str, Any]) -> str:
@@ -168,12 +165,6 @@ def existing_file(key: str, text: str) -> Path:
     return path
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def split_argument(argument: str) -> tuple[str, str]:
     """Split `key=value`.
 
@@ -186,14 +177,6 @@ def split_argument(argument: str) -> tuple[str, str]:
     return key, text
 
 
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`{"a": {"b": 1}}` -> `{"a.b": 1}`."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
-
-
 def nest(flat: dict[str, Any]) -> dict[str, Any]:
     """`{"a.b": 1}` -> `{"a": {"b": 1}}`, the inverse of `flatten`."""
     tree: dict[str, Any] = {}
@@ -204,21 +187,6 @@ def nest(flat: dict[str, Any]) -> dict[str, Any]:
             branch = branch.setdefault(part, {})
         branch[name] = value
     return tree
-
-
-def load_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file that holds a map.
-
-    Raises:
-        InputError: If it is something else.
-    """
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(path))
-    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid YAML: {str(error).splitlines()[0]}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} does not hold a map of settings")
-    return {str(key): value for key, value in content.items()}
 
 
 def _option(configs: Path, group: str, option: str) -> str:

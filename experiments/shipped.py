@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from evaluation.run_files import flatten
 from experiments.callbacks import last_checkpoint
-from experiments.settings import GENERAL_WEIGHTS, flatten, load_settings
+from experiments.settings import GENERAL_WEIGHTS, load_settings
 from lightning_modules.audio2pose import EXPRESSION_SIZE, Audio2PoseLSTM
 from lightning_modules.networks.ensemble import members_of
 from media.errors import InputError

@@ -13,8 +13,9 @@ from experiments.launch import is_first_process
 from experiments.person import load_talker, prepare, prepared_by_first_process, scored_part
 from experiments.photo import run_photo
 from experiments.report import write_report
-from experiments.rows import score_rows, write_rows
+from experiments.rows import is_scored, score_rows, write_rows
 from face.coefficients import get_pose
+from media.whole_file import whole_file
 from synthesis.talker import Talker
 
 HELDOUT_VIDEO = "heldout.mp4"
@@ -63,14 +64,17 @@ def run_stages(settings: dict[str, Any], folder: Path) -> None:
 def _generate_and_score(settings: dict[str, Any], folder: Path, clip: Clip) -> None:
     talker = load_talker(settings, folder, clip)
     part = scored_part(clip, settings)
-    heldout = folder / "videos" / HELDOUT_VIDEO
+    videos, scores, poses = folder / "videos", folder / "scores.csv", folder / "poses.npz"
+    heldout = videos / HELDOUT_VIDEO
     with provenance.stage(folder, "generate"):
-        write_rows(talker, part, folder / "videos", progress=True)
+        write_rows(talker, part, videos, progress=True)
         if not heldout.exists():
             speak(talker, clip.sound(part), heldout)
-        write_poses(talker, part, folder / "poses.npz")
-    with provenance.stage(folder, "score"):
-        score_rows(folder / "videos", folder / "scores.csv")
+        if not poses.exists():
+            write_poses(talker, part, poses)
+    if not is_scored(videos, scores):  # it is, where a finished run speaks once more
+        with provenance.stage(folder, "score"):
+            score_rows(videos, scores, progress=True)
     if settings["generate"]["audio"]:
         with provenance.stage(folder, "speak"):
             speech_video(talker, settings, folder)
@@ -92,4 +96,5 @@ def write_poses(talker: Talker, part: slice, path: Path) -> None:
         "predicted_angles": motion.pose[:, :3],
         "fitted_angles": get_pose(talker.perform(motion).coefficients)[:, :3],
     }
-    np.savez(path, **{name: np.degrees(values) for name, values in angles.items()})
+    with whole_file(path) as temporary:
+        np.savez(temporary, **{name: np.degrees(values) for name, values in angles.items()})

@@ -16,6 +16,7 @@ from experiments.launch import is_first_process
 from experiments.score_table import read_scores, talking_videos
 from experiments.settings import run_id
 from media.errors import InputError
+from media.whole_file import whole_file
 
 _SECONDS_BETWEEN_WRITES = 5.0  # the file is written as a whole, so not after every step
 
@@ -76,13 +77,10 @@ class CurveLogger(Logger):
         if not self._rows:
             return
         names = {name for row in self._rows for name in row}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".part")
-        with part.open("w", newline="") as file:
+        with whole_file(self.path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, ["epoch", "step", *sorted(names - {"epoch", "step"})])
             writer.writeheader()
             writer.writerows(self._rows)
-        os.replace(part, self.path)
         self._written = time.monotonic()
 
 

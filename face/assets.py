@@ -10,7 +10,6 @@ taken from it do not depend on the platform.
 
 import argparse
 import ast
-import hashlib
 import os
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from threading import Lock
 
 import numpy as np
 
+from media.digest import sha256
 from media.errors import InputError
 
 WHEEL = "mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl"
@@ -94,13 +94,8 @@ def tracker_assets(wheel: Path | None = None) -> TrackerAssets:
     return TrackerAssets(detector, landmarks, segmentation, _parse_triangles(connections.read_text("utf-8")))
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _intact(path: Path, digest: str) -> bool:
-    return path.is_file() and _sha256(path) == digest
+    return path.is_file() and sha256(path) == digest
 
 
 def _wheel_of_environment() -> Path | None:
@@ -120,7 +115,7 @@ def _fill(folder: Path, wheel: Path | None) -> None:
             with zipfile.ZipFile(source) as archive:
                 for member, digest in MEMBERS.items():
                     extracted = Path(archive.extract(member, work))
-                    if _sha256(extracted) != digest:
+                    if sha256(extracted) != digest:
                         raise InputError(f"{member} in {source} has a wrong sha256; fetch the wheel {WHEEL} again")
                     os.replace(extracted, folder / extracted.name)
     except OSError as error:
@@ -153,7 +148,7 @@ def _download(folder: Path) -> Path:
 def _check_wheel(wheel: Path) -> None:
     if not wheel.is_file():
         raise InputError(f"the tracker wheel {wheel} does not exist; give the path of {WHEEL}")
-    digest = _sha256(wheel)
+    digest = sha256(wheel)
     if digest != WHEEL_SHA256:
         raise InputError(
             f"the tracker wheel {wheel} has sha256 {digest}, expected {WHEEL_SHA256}; fetch {WHEEL} again from PyPI"

@@ -91,6 +91,9 @@ def read_crops(path: str | Path, crop: Crop, frames: np.ndarray) -> np.ndarray:
 
     Returns:
         uint8 (n, size, size, 3).
+
+    Raises:
+        InputError: If the video cannot be read, or has not all of the frames any more.
     """
     crops = np.empty((len(frames), crop.size, crop.size, 3), np.uint8)
     first, last = int(frames[0]), int(frames[-1])

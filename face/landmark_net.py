@@ -50,11 +50,11 @@ _LEFT_EYE = (
 _MOUTH_SHARES = np.repeat([0.5, 1.0, 0.75, 1.0], 20)
 _EYE_SHARES = np.repeat([1.0, 0.5, 0.0], [16, 16, 39])
 # The second looks: their input and output in the file, which counts left and right in the picture, their points, two of
-# those that lie level in the patch, and the shares.
+# those that lie level in the patch, the shares, and whether points may move along the line of those two.
 _SECOND_LOOKS = (
-    ("transform_tensor_bilinear_v2", "conv_lips", _MOUTH, MOUTH_CORNERS, _MOUTH_SHARES),
-    ("transform_tensor_bilinear_v2_1", "conv_left_eye", _RIGHT_EYE, RIGHT_EYE_CORNERS, _EYE_SHARES),
-    ("transform_tensor_bilinear_v2_2", "conv_right_eye", _LEFT_EYE, LEFT_EYE_CORNERS[::-1], _EYE_SHARES),
+    ("transform_tensor_bilinear_v2", "conv_lips", _MOUTH, MOUTH_CORNERS, _MOUTH_SHARES, True),
+    ("transform_tensor_bilinear_v2_1", "conv_left_eye", _RIGHT_EYE, RIGHT_EYE_CORNERS, _EYE_SHARES, False),
+    ("transform_tensor_bilinear_v2_2", "conv_right_eye", _LEFT_EYE, LEFT_EYE_CORNERS[::-1], _EYE_SHARES, False),
 )
 
 
@@ -119,8 +119,8 @@ class LandmarkNet:
         mesh, *looks = _parts(model)
         self._mesh = TfliteNetwork(mesh)
         self._second = [
-            _SecondLook(TfliteNetwork(part), np.array(points), ends, shares, along=points is _MOUTH)
-            for part, (_, _, points, ends, shares) in zip(looks, _SECOND_LOOKS, strict=True)
+            _SecondLook(TfliteNetwork(part), np.array(points), ends, shares, along)
+            for part, (_, _, points, ends, shares, along) in zip(looks, _SECOND_LOOKS, strict=True)
         ]
 
     def __call__(self, picture: np.ndarray) -> Sighting:

@@ -10,7 +10,7 @@ from face.camera import CAMERA_DISTANCE, Camera, pose_vertices, rotation_matrix
 from face.coefficients import ANGLES, EXPRESSION, IDENTITY, ILLUMINATION, TRANSLATION
 from face.illumination import irradiance, irradiance_forms
 from face.models.morphable_model import MorphableModel
-from face.threads import share_frames
+from media.threads import share_frames
 
 
 def light_face(

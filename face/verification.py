@@ -25,12 +25,12 @@ from face.identity import IDENTITY_ENCODERS, ArcFaceEncoder, CoefficientEncoder,
 from face.models.morphable_model import MorphableModel
 from face.models.registry import load_face_model
 from face.tracking import track
+from media.endings import VIDEO_ENDINGS
 from media.errors import InputError
 from media.video import probe, stream_frames
 
 FRAMES = 24  # ours: per half; neighbouring frames of 25 in a second say the same
 
-_VIDEOS = {".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".mpg", ".mpeg", ".ts"}
 _SIZE = 256  # pixels, SPEC: of the crop that the features are made from
 
 
@@ -122,9 +122,9 @@ def find_clips(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give one with video clips.")
-    clips = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _VIDEOS and path.is_file())
+    clips = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_ENDINGS and path.is_file())
     if not clips:
-        raise InputError(f"{folder}: holds no video ({', '.join(sorted(_VIDEOS))}); give a folder with clips.")
+        raise InputError(f"{folder}: holds no video ({', '.join(sorted(VIDEO_ENDINGS))}); give a folder with clips.")
     return clips
 
 

@@ -183,6 +183,9 @@ class Audio2PoseLSTM(pl.LightningModule):
             expression: (B, T, 64) predicted.
             pose: (B, T, 6) predicted.
             batch: With the true `expression` and `pose`.
+
+        Returns:
+            Scalars under the keys of `LOSS_WEIGHTS`, not yet weighted.
         """
         scaled = expression * self.expression_scale
         motion = pose / self.pose_scale

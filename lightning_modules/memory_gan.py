@@ -6,7 +6,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
-from torch import Tensor
+from torch import Tensor, nn
 
 from evaluation.psnr import PSNR
 from evaluation.ssim import SSIM
@@ -149,9 +149,14 @@ class MemoryGAN(pl.LightningModule):
             rendered: (B, 3, 3, H, W) rendered frames t-2, t-1, t in [-1, 1].
             identity: (B, identity_size) of unit length.
         """
-        network = self.generator if self.training or self.average is None else self.average
+        network = self.generator if self.training else self.generator_at_test
         refined: Refined = network(rendered, identity)
         return refined
+
+    @property
+    def generator_at_test(self) -> nn.Module:
+        """The average of the weights where there is one."""
+        return self.generator if self.average is None else self.average
 
     @torch.no_grad()
     def retrieve(self, frames: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 
-from media.errors import InputError
+from media.errors import InputError, reason
 
 # Recordings pause, and time stamps wrap; longer than this it is a fault of the file. Ours: no talking head stands
 # still for ten minutes, and filling such a gap would cost 15,000 frames.
@@ -47,11 +47,6 @@ def open_container(path: str | Path) -> Iterator[InputContainer]:
         ) from None
     with container:
         yield container
-
-
-def reason(error: Exception) -> str:
-    """What went wrong, as FFmpeg or the system says it, without file names and error numbers."""
-    return str(getattr(error, "strerror", None) or error).strip().rstrip(".") or type(error).__name__
 
 
 def video_stream(container: InputContainer) -> av.VideoStream | None:

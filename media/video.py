@@ -1,6 +1,5 @@
 """Videos of every kind in, frames at 25 per second out, one at a time."""
 
-import hashlib
 import math
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,12 +13,12 @@ import numpy as np
 from av.container import InputContainer
 from av.sidedata.sidedata import SideData
 
-from media.container import open_container, reason
+from media.container import open_container
 from media.errors import InputError
 from media.pictures import RgbConverter, declared_end, first_picture, picture_step, picture_track, pictures
 from media.video_writer import FPS, VideoWriter
 
-__all__ = ["FPS", "VideoInfo", "VideoWriter", "probe", "read_frames", "sha256", "stream_frames"]
+__all__ = ["FPS", "VideoInfo", "VideoWriter", "probe", "read_frames", "stream_frames"]
 
 # Frame k stands for the 40 ms from k/25 on, so it shows the picture of their middle: no mean offset to the sound
 # whatever the rate of the source, and time stamps of 25 fps files may jitter by 19 ms. Ours: 1 ms before the middle,
@@ -172,19 +171,6 @@ def read_frames(path: str | Path, start: int = 0, stop: int | None = None) -> np
         whole[k] = frame
         frames[k] = None  # a long video must not lie in memory twice
     return whole
-
-
-def sha256(path: str | Path) -> str:
-    """The sha256 of a file's bytes, in hexadecimal: the name of a video in run ids and caches.
-
-    Raises:
-        InputError: If the file cannot be read.
-    """
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({reason(error)}); check the path.") from None
 
 
 def _sought(

@@ -2,14 +2,21 @@
 
 import os
 import re
+import secrets
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from zlib import crc32
 
 from media.errors import InputError
 
-_UNFINISHED = re.compile(r"\..+\.(\d+)(\.\w+)?")  # the names that `whole_file` gives, with the number of the process
+# The names that `whole_file` gives. Numbers of processes repeat on another machine and in another container, so the
+# machine stands before them; threads of one process have the same, so something drawn stands behind.
+_UNFINISHED = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8}(\.\w+)?")
+_ABANDONED = 24 * 3600.0  # seconds, ours: what nothing was written to for so long is of no process, on any machine
 
 
 @contextmanager
@@ -28,7 +35,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         InputError: If the folder cannot be written to or the disk is full.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    writer = f"{_machine()}-{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = path.with_name(f".{path.stem}.{writer}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -65,13 +73,28 @@ def require_writable(folder: Path, setting: str) -> None:
 def remove_unfinished(folder: Path) -> None:
     """Remove what killed processes left of a `whole_file`, in a folder and those below it.
 
+    What a process of this machine left goes at once; of those of other machines nobody here knows whether they live, so
+    theirs goes a day after the last of it was written.
+
     Args:
         folder: The folder; need not be there.
     """
     for path in folder.rglob(".*"):
         name = _UNFINISHED.fullmatch(path.name)
-        if name and path.is_file() and not _is_alive(int(name[1])):
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # finished meanwhile
+            if name and path.is_file() and _is_left(path, name["machine"], int(name["process"])):
+                path.unlink()
+
+
+def _machine() -> str:
+    """Eight hexadecimal digits that stand for the name of this machine, or container."""
+    return f"{crc32(socket.gethostname().encode()):08x}"
+
+
+def _is_left(path: Path, machine: str, process: int) -> bool:
+    if machine == _machine():
+        return not _is_alive(process)
+    return time.time() - path.stat().st_mtime > _ABANDONED
 
 
 def _is_alive(process: int) -> bool:

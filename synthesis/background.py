@@ -20,9 +20,8 @@ AXES = {"pitch": (0,), "yaw": (1,), "roll": (2,), "all": (0, 1, 2)}
 _SMOOTHING = 7  # frames, Hann window; original code. Shorter sequences have only their first and last frame as keys
 _FRAMES_PER_KEY = {1: 10, 3: 5}  # at least, on average, for one axis and for all three; original code
 _CLOSEST = 3  # frames: of two key frames nearer than this one is dropped; original code
-_SPEED = 1  # of playing the background, at most; original code
 _RELUCTANCE = 0.1  # radians: price of changing the step by 1, and of a frame that stands; ours, see docs/head_pose.md
-_STEPS = (-1, 0, 1)  # of the source frame, from one generated frame to the next
+_STEPS = (-1, 0, 1)  # of the source frame, from one generated frame to the next; original code
 
 
 @dataclass(frozen=True)
@@ -205,7 +204,7 @@ def _match_key_frames(key_angles: np.ndarray, keys: np.ndarray, gallery: np.ndar
     low, high = 0, len(gallery)
     for number, angles in enumerate(key_angles):
         if number:
-            reach = _SPEED * int(keys[number] - keys[number - 1])
+            reach = _STEPS[-1] * int(keys[number] - keys[number - 1])
             low, high = max(matches[-1] - reach, 0), min(matches[-1] + reach, len(gallery))
         matches.append(low + int(np.abs(gallery[low:high] - angles).sum(axis=1).argmin()))
     return np.array(matches, np.int64)

@@ -82,6 +82,8 @@ class Talker:
         self.audio2pose, self.memory_gan = audio2pose.eval(), memory_gan.eval()
         self.matching, self.keyframe_axis = matching, keyframe_axis
         self.amplitude, self.head_pose, self.bf16 = amplitude, head_pose, bf16
+        if bf16:
+            self.memory_gan.generator_at_test.to(torch.bfloat16)  # once; autocast would do it for every batch
         self.follow_outline = OutlineFollower(renderer)
         self._training_crops: torch.Tensor | None = None
 
@@ -94,7 +96,15 @@ class Talker:
         return listen(self.audio2pose, samples)
 
     def perform(self, motion: Motion) -> Performance:
-        """Choose a background for every frame, and fit the pose and the eyelids to it."""
+        """Choose a background for every frame, and fit the pose and the eyelids to it.
+
+        Args:
+            motion: T frames: expression (T, 64) and pose (T, 6).
+
+        Returns:
+            T frames: χ (T, 257), whose identity, texture and light are those filmed, and the training frames (T,)
+            behind them.
+        """
         training = self.clip.coefficients[self.clip.training]
         filmed = get_pose(training)
         source_frames = self._choose_backgrounds(motion.pose[:, :3], filmed[:, :3])

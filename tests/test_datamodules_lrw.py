@@ -19,8 +19,8 @@ from face.coefficients import EXPRESSION, get_pose
 from face.models.morphable_model import mouth_opening_map
 from face.models.registry import load_face_model
 from face.rendering import Renderer
-from face.threads import one_thread
 from media.errors import InputError
+from media.threads import one_thread
 from tests.prepared_corpus import write_corpus
 
 SPEECH = {

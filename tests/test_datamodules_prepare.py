@@ -1,9 +1,11 @@
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from datamodules import prepare
 from datamodules.clip import Clip
 from datamodules.preparation import Preparation
 from datamodules.prepare import _with_sound, prepare_video
@@ -97,6 +99,29 @@ def test_prepared_once(clip, film, cache, monkeypatch):
     monkeypatch.setattr("datamodules.prepare.track", lambda *a, **k: pytest.fail("tracked again"))
     assert prepare_video(film, cache, train_seconds=2.0).folder == clip.folder
     assert not list(cache.glob(".preparing-*"))
+
+
+def test_who_may_read_the_cache_may_read_the_clip(clip, tmp_path):
+    usual = tmp_path / "folder"
+    usual.mkdir()
+    assert clip.folder.stat().st_mode == usual.stat().st_mode
+
+
+def test_appearance_is_fitted_to_frames_with_a_face_wherever_they_are(monkeypatch):
+    confidence, numbers = np.zeros(300, np.float32), np.arange(300)
+    confidence[[4, 242, 299]] = 1  # of a hundred frames evenly chosen of 250 none is one of these
+    clip = SimpleNamespace(
+        confidence=confidence,
+        training=slice(0, 250),
+        training_frames=250,
+        coefficients=None,
+        frames=lambda part: numbers[part],
+    )
+    fitted = []
+    monkeypatch.setattr(prepare, "fill_appearance", lambda chi, pictures, chosen, *_: fitted.append((pictures, chosen)))
+    prepare._fit_appearance(clip, None, None, 100)
+    ((pictures, chosen),) = fitted
+    assert pictures.tolist() == chosen.tolist() == [4, 242]
 
 
 def test_a_moved_video_is_read_where_it_lies_now(clip, film, cache, tmp_path):

@@ -12,7 +12,7 @@ import torch
 from evaluation import compare
 from evaluation.av_offset import offset
 from evaluation.beat_alignment import beat_alignment
-from evaluation.compare import ScoreSettings, score_pair
+from evaluation.compare import ScoreSettings, score_each, score_pair
 from evaluation.measure import Measurement, Sound, measure
 from evaluation.origin import code_commit, run_of
 from evaluation.sound import speech_beats
@@ -20,6 +20,7 @@ from face.identity import ArcFaceEncoder
 from face.landmarks import five_points
 from face.mouth_from_sound import predicted_opening
 from media.audio import read_audio
+from media.errors import InputError
 from media.video import VideoWriter, read_frames
 from tests.moving_photo import film, pictures
 from tests.recordings import record
@@ -53,6 +54,14 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def measured(films: Path) -> Measurement:
     return measure(films / "real.mp4")
+
+
+def test_several_videos_have_the_rows_that_each_alone_has(films: Path) -> None:
+    real, made = films / "real.mp4", films / "run/videos/made.mp4"
+    rows = list(score_each(real, [made, real, made]))
+    np.testing.assert_equal(rows, [score_pair(real, path) for path in (made, real, made)])  # nan equals nan here
+    with pytest.raises(InputError, match="no such file"):
+        list(score_each(real, [made, films / "missing.mp4"]))
 
 
 def test_beats_of_a_sound_are_its_bursts() -> None:

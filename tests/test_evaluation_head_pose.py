@@ -11,7 +11,6 @@ from evaluation import head_pose
 from evaluation.head_pose import (
     AXES,
     HeadPoseSimilarity,
-    angle_histogram,
     head_pose_ceiling,
     head_pose_floor,
     head_pose_similarity,
@@ -25,13 +24,6 @@ def angles(frames: int, seed: int, spread: float = 6.0) -> torch.Tensor:
 
 def test_doctests() -> None:
     assert doctest.testmod(head_pose).failed == 0
-
-
-def test_histogram_equals_numpy_with_bins_centred_on_whole_degrees() -> None:
-    poses = angles(300, seed=1)
-    for axis in range(3):
-        expected, _ = np.histogram(poses[:, axis].double().numpy(), bins=np.arange(-180.5, 181.5))
-        np.testing.assert_array_equal(angle_histogram(poses)[axis], expected)
 
 
 def test_equals_scipy_on_sequences_of_different_length() -> None:

@@ -11,8 +11,9 @@ from evaluation.measure import Measurement, canonical_face, head_angles, measure
 from face import landmarks as mesh
 from face.camera import Camera, pose_vertices
 from face.crop import Crop, crop_around
+from media.digest import sha256
 from media.errors import InputError
-from media.video import read_frames, sha256
+from media.video import read_frames
 from tests.moving_photo import film, roll
 
 CAMERA = Camera(256)

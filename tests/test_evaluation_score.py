@@ -18,8 +18,9 @@ from evaluation.measure import measure
 from evaluation.score import CEILING, FLOOR, TRUTH, main, score_folders, score_pair
 from face.crop import Crop
 from face.tracking import track
+from media.digest import sha256
 from media.errors import InputError
-from media.video import read_frames, sha256
+from media.video import read_frames
 from tests.moving_photo import film
 
 OTHERS = ("csim", "lost_frames_generated")  # the first needs a network, the second a run of ours

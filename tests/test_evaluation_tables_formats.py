@@ -7,16 +7,19 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from evaluation.intervals import Estimate
 from evaluation.published import SOURCE
+from evaluation.tables import plot
 from evaluation.tables.contents import OURS, SANITY, Head, Line, Table
 from evaluation.tables.formats import csv_text, escaped, latex, markdown
 from evaluation.tables.plot import save_plot
 
 NAN = math.nan
 BOTH = Estimate(31.2345, 30.5, 32.0, 4)
+TRUTH_AND_OURS = (("Ours", 31.0), ("Other", 30.0), ("Truth", 100.0))
 
 
 @pytest.fixture
@@ -87,3 +90,11 @@ def test_plot_is_a_picture_with_every_source(table: Table, tmp_path) -> None:
     picture = np.asarray(Image.open(tmp_path / "hs.png").convert("RGB")).reshape(-1, 3)
     for colour in ((0xD1, 0x49, 0x5B), (0x8D, 0x99, 0xAE), (0x22, 0x22, 0x22)):
         assert (np.abs(picture.astype(int) - colour).max(1) < 8).any(), colour
+
+
+def test_a_perfect_psnr_does_not_press_the_others_together() -> None:
+    panel = Figure().subplots()
+    lines = [Line(name, OURS, "people", {"psnr": Estimate(value, NAN, NAN, 1)}) for name, value in TRUTH_AND_OURS]
+    plot._draw(panel, Head.of_score("psnr"), lines)
+    assert panel.get_xlim()[1] < 40
+    assert [text.get_text() for text in panel.get_yticklabels()] == ["Ours", "Other", "Truth"]

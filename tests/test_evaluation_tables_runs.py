@@ -11,13 +11,12 @@ import torch
 from evaluation.head_pose import head_pose_similarity
 from evaluation.published import SOURCE
 from evaluation.tables.__main__ import main
-from evaluation.tables.agreement import NOT_THE_RESULT, require_agreement
+from evaluation.tables.agreement import require_agreement
 from evaluation.tables.from_runs import CEILING, FLOOR, STILL, lines_from_runs
 from evaluation.tables.grid_record import find_runs
 from evaluation.tables.make import Material, make_table
 from evaluation.tables.protocol import TABLES, read_protocol
 from evaluation.tables.run_folder import RunFolder
-from experiments.settings import IGNORED
 from media.errors import InputError
 from tests.run_folders import write_record, write_run, write_scores
 
@@ -102,10 +101,6 @@ def test_what_cannot_change_a_result_may_differ(tmp_path: Path) -> None:
     changes = {"runs": "elsewhere", "trainer.devices": 2, "wandb.mode": "x", "fit.audio2pose.workers": 3}
     runs = [write_run(tmp_path, "a", HS), write_run(tmp_path, "b", HS, changes=changes | {"seed": 3})]
     require_agreement(HS, [RunFolder.read(run) for run in runs])
-
-
-def test_settings_that_do_not_count_are_those_of_run_ids() -> None:
-    assert set(IGNORED) <= set(NOT_THE_RESULT)
 
 
 def test_too_short_is_a_row(tmp_path: Path) -> None:

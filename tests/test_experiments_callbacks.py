@@ -167,14 +167,6 @@ def test_both_stages_resume_to_the_last_bit(tmp_path, stage, make):
     assert [name for name in whole if not torch.equal(whole[name], parts[name])] == []
 
 
-def test_best_epoch_is_kept_beside_the_last(tmp_path):
-    torch.set_num_threads(1)
-    keywords = trainer_keywords(settings("fit.audio2pose.epochs=3"), tmp_path, "audio2pose", monitor="val/loss")
-    data = torch.randn(8, 4)
-    pl.Trainer(**keywords).fit(Small(), DataLoader(data, 4), DataLoader(data, 4))
-    assert sorted(path.name for path in (tmp_path / "checkpoints/audio2pose").iterdir()) == ["best.ckpt", "last.ckpt"]
-
-
 def test_progress_without_a_terminal_is_lines_with_rate_and_losses(tmp_path, capfd):
     fit(tmp_path, 2)
     lines = [line for line in capfd.readouterr().err.splitlines() if "audio2pose" in line]

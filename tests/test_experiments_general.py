@@ -14,12 +14,12 @@ import pytest
 import torch
 
 from datamodules.manifest import ManifestEntry, write_manifest
+from evaluation.run_files import DONE
 from experiments.callbacks import last_checkpoint
 from experiments.general import offset_counts
-from experiments.launch import DONE
 from experiments.run import main
-from experiments.settings import file_sha256
 from face.models.registry import model_version
+from media.digest import sha256
 from tests.prepared_corpus import write_corpus
 
 ROOT = Path(__file__).parents[1]
@@ -75,7 +75,7 @@ def check_run(folder: Path, stage: str, corpus: Path, logged: tuple[str, ...]) -
     facts = json.loads((folder / "preparation.json").read_text())
     assert (facts["clips"], facts["speakers"], facts["frames"]) == (4, 4, sum(LENGTHS.values()))
     assert facts["offset_flags"] == "1 corrected, 1 in step, 2 too short"
-    assert facts["manifest_sha256"] == file_sha256(corpus / "manifest.jsonl")
+    assert facts["manifest_sha256"] == sha256(corpus / "manifest.jsonl")
     state = torch.load(last_checkpoint(folder, stage), weights_only=True)
     assert (state["epoch"], int(state["state_dict"]["steps"])) == (0, 2)
     curves = (folder / f"logs/{stage}/metrics.csv").read_text()
@@ -110,7 +110,7 @@ def test_a_run_belongs_to_the_manifest_it_began_with(tmp_path, capsys):
     entries = write_corpus(tmp_path / "corpus", LENGTHS, pictures=False)
     given = arguments("audio2pose", tmp_path / "corpus", tmp_path)
     assert main(given) == 0
-    begun, folder = file_sha256(tmp_path / "corpus/manifest.jsonl"), run_of(tmp_path)
+    begun, folder = sha256(tmp_path / "corpus/manifest.jsonl"), run_of(tmp_path)
     (folder / DONE).unlink()
     assert main(given) == 0  # with the same it goes on
     (folder / DONE).unlink()
@@ -118,7 +118,7 @@ def test_a_run_belongs_to_the_manifest_it_began_with(tmp_path, capsys):
     capsys.readouterr()
     assert main(given) == 2
     message = capsys.readouterr().err.splitlines()[-1]
-    for part in (begun, file_sha256(tmp_path / "corpus/manifest.jsonl"), "data.prepared", "delete the run folder"):
+    for part in (begun, sha256(tmp_path / "corpus/manifest.jsonl"), "data.prepared", "delete the run folder"):
         assert part in message
     assert json.loads((folder / "preparation.json").read_text())["manifest_sha256"] == begun
     (folder / "checkpoints/audio2pose/last.ckpt").unlink()  # nothing was learned: any corpus will do

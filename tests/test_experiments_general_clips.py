@@ -1,12 +1,14 @@
-"""Table 2 takes general weights alone, and its scores say of which settings they are."""
+"""Table 2 takes general weights alone; its scores say of which settings they are, and its report shows them."""
 
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from experiments.general_clips import ROWS, general_parents, score_test_clips, settings_hash
+from experiments import general_clips
+from experiments.general_clips import ROWS, general_parents, run_test_clips, score_test_clips, settings_hash
 from experiments.settings import compose, save_settings
 from media.errors import InputError
 from tests.moving_photo import film
@@ -77,3 +79,24 @@ def test_scores_say_of_how_many_clips_and_which_models_they_are(tmp_path: Path) 
     scored = json.loads((tmp_path / "scored.json").read_text())
     assert scored["clips"] == 2
     assert scored["parents"] == {stage: settings_hash(run) for stage, run in parents.items()}
+
+
+def test_a_run_ends_with_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parents = {stage: general_run(tmp_path / stage, stage) for stage in ("audio2pose", "memory_gan")}
+    settings, folder = table2(**{f"init_from_{stage}": run for stage, run in parents.items()}), tmp_path / "run"
+    real = film(folder / "videos/reference/WORD/test/one.mp4", frames=3)
+    for row in ROWS:
+        place = folder / "videos/rows" / row / "WORD/test"
+        place.mkdir(parents=True)
+        shutil.copy(real, place)
+    save_settings(settings, folder)
+    monkeypatch.setattr(general_clips, "load_general_models", lambda *_: None)
+    monkeypatch.setattr(general_clips, "prepare", lambda _: tmp_path)
+    monkeypatch.setattr(general_clips, "read_manifest", lambda _: [SimpleNamespace(name="WORD/test/one", split="test")])
+    run_test_clips(settings, folder)
+    page = (folder / "report.html").read_text()
+    assert "<h1>Test clips of corpus, by general models</h1>" in page
+    for part in (*ROWS, "head pose too", "clips.csv", "Frames of the first clip", "data:image/jpeg;base64,"):
+        assert part in page, part
+    assert 'class="best"' not in page  # its rows know different things
+    assert "Commit" not in page

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evaluation.run_files import flatten
 from evaluation.tables.agreement import rows_of
 from evaluation.tables.grid_record import find_runs
 from evaluation.tables.protocol import TABLES, read_protocol
@@ -17,7 +18,7 @@ from experiments import corpus
 from experiments.grid import named_grid, record_grid, too_short
 from experiments.launch import run_folder
 from experiments.run import main
-from experiments.settings import CONFIGS, compose, flatten, run_id
+from experiments.settings import CONFIGS, compose, run_id
 from media.errors import InputError
 from media.video import VideoWriter
 

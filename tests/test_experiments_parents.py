@@ -4,19 +4,21 @@ import numpy as np
 import pytest
 import torch
 
+from evaluation.run_files import flatten
 from experiments import provenance
 from experiments.parents import load_parent, parent_of, start_from_parent
-from experiments.settings import compose, file_sha256, flatten, nest, save_settings
+from experiments.settings import compose, nest, save_settings
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN
+from media.digest import sha256
 from media.errors import InputError
 
 
-def make_lstm(seed: int, hidden_size: int = 8) -> Audio2PoseLSTM:
+def make_lstm(seed: int, hidden_size: int = 8, members: int = 1) -> Audio2PoseLSTM:
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     person = [rng.uniform(0.5, 2, size).astype(np.float32) for size in (64, 64, 6, 6, 64, 12, 12)]
-    return Audio2PoseLSTM(*person, encoder_channels=4, feature_size=8, hidden_size=hidden_size)
+    return Audio2PoseLSTM(*person, encoder_channels=4, feature_size=8, hidden_size=hidden_size, members=members)
 
 
 def make_gan(seed: int) -> MemoryGAN:
@@ -109,8 +111,18 @@ def test_the_parent_is_recorded_with_its_checkpoint(tmp_path):
     start_from_parent(child, settings_of_small_lstm(init_from=str(parent)), folder, "audio2pose")
     assert torch.equal(child.network.head.weight, make_lstm(0).network.head.weight)
     checkpoint = parent / "checkpoints/audio2pose/last.ckpt"
-    expected = {"audio2pose": {"run": "0123456789", "checkpoint_sha256": file_sha256(checkpoint)}}
+    expected = {"audio2pose": {"run": "0123456789", "checkpoint_sha256": sha256(checkpoint)}}
     assert provenance.read(folder)["parents"] == expected
+
+
+@pytest.mark.parametrize(("theirs", "alone"), [(1, True), (2, False)])
+def test_networks_that_do_not_start_from_the_parent_are_recorded(tmp_path, theirs, alone):
+    parent, folder = save(make_lstm(0, members=theirs), tmp_path / "0123456789", "audio2pose"), tmp_path / "child"
+    save_settings(settings_of_small_lstm(**{"audio2pose.members": theirs}), parent)
+    folder.mkdir()
+    settings = settings_of_small_lstm(**{"init_from": str(parent), "audio2pose.members": 2})
+    start_from_parent(make_lstm(1, members=2), settings, folder, "audio2pose")
+    assert provenance.read(folder)["parents"]["audio2pose"].get("first_member_alone", False) == alone
 
 
 def test_other_networks_are_refused_by_the_names_of_settings(tmp_path):

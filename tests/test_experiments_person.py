@@ -10,7 +10,14 @@ import pytest
 
 from experiments import person
 from experiments.fit import make_audio2pose, motion_statistics
-from experiments.person import FACE_VERSION, prepare, prepared_by_first_process, require_same_face, scored_part
+from experiments.person import (
+    FACE_VERSION,
+    person_renderer,
+    prepare,
+    prepared_by_first_process,
+    require_same_face,
+    scored_part,
+)
 from experiments.settings import compose
 from face.models.registry import load_face_model, model_version
 from media.errors import InputError
@@ -61,6 +68,29 @@ def test_the_clip_of_a_run_knows_where_the_video_lies_now(tmp_path, prepared) ->
     del facts["source"]  # of a run made before it was noted
     (tmp_path / "preparation.json").write_text(json.dumps(facts))
     assert prepared_by_first_process(tmp_path).source == Path("somebody.mp4")
+
+
+def test_a_cache_in_the_home_folder_is_found_there(tmp_path, prepared, monkeypatch) -> None:
+    settings, _ = prepared
+    prepare_video, places = person.prepare_video, []
+    monkeypatch.setattr(person, "prepare_video", lambda video, cache, **_: places.append(cache) or prepare_video())
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings["data"]["cache"] = "~/x"
+    prepare(settings, tmp_path)
+    assert places == [tmp_path / "x" / "clips"]
+
+
+def test_albedo_comes_from_frames_with_a_face_wherever_they_are(tmp_path, monkeypatch) -> None:
+    clip = make_clip(tmp_path, total=300, training=250)
+    bridged = np.ones(300, bool)
+    bridged[[4, 242]] = False  # of a hundred frames evenly chosen neither is one
+    pictures, seen = np.arange(250), []
+    monkeypatch.setattr(type(clip), "frames", lambda clip, part: pictures[part])
+    monkeypatch.setattr(person, "Renderer", lambda *_: None)
+    monkeypatch.setitem(person.ALBEDOS, "detailed", lambda frames, *_: seen.extend(frames))
+    settings = compose(["face.albedo=detailed"])
+    person_renderer(settings, replace(clip, bridged=bridged))
+    assert seen == [4, 242]
 
 
 def test_both_stages_have_something_to_learn_from(tmp_path, prepared) -> None:

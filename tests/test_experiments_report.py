@@ -206,6 +206,16 @@ def test_weights_of_the_project_are_no_run(tmp_path, members, told):
     assert told in page
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_networks_that_did_not_start_from_the_parent_are_told(tmp_path, alone):
+    folder = make_run(tmp_path / "a", ["audio2pose.members=2"])
+    facts = {"run": "fedcba9876", "checkpoint_sha256": "0" * 64} | ({"first_member_alone": True} if alone else {})
+    provenance.record(folder, parents={"audio2pose": facts})
+    page = write_report(folder).read_text()
+    assert page.count("weights of run fedcba9876") == 1
+    assert ("That is the first of 2 networks; the rest started from scratch." in page) == alone
+
+
 def test_networks_of_the_user_and_missing_sound_are_told(tmp_path):
     folder = make_run(tmp_path / "a")
     provenance.record(folder, files_sha256={"face.identity_onnx": "fedcba9876"})

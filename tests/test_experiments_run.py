@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from experiments import provenance
-from experiments.settings import compose, file_sha256, load_settings, run_id
+from experiments.settings import compose, load_settings, run_id
 from lightning_modules.networks.resnet import ResNet18
 from media.audio import write_wav
+from media.digest import sha256
 
 ROOT = Path(__file__).parents[1]
 
@@ -163,7 +164,7 @@ def test_the_users_network_is_recorded(tmp_path):
     done = run(tmp_path, "memory_gan.spatial_encoder=imagenet", "memory_gan.spatial_weights=resnet18.pth")
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "runs").iterdir()
-    digest = file_sha256(tmp_path / "resnet18.pth")
+    digest = sha256(tmp_path / "resnet18.pth")
     assert provenance.read(folder)["files_sha256"] == {"memory_gan.spatial_weights": digest}
 
 

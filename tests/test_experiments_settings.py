@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from evaluation.run_files import flatten
 from experiments.limits import CHOICES
 from experiments.settings import (
     CONFIGS,
@@ -16,7 +17,6 @@ from experiments.settings import (
     differences,
     existing_file,
     expand_grid,
-    flatten,
     load_settings,
     nest,
     run_id,

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from evaluation.run_files import flatten
 from experiments import provenance
 from experiments.checks import check_machine
 from experiments.parents import start_from_parent
-from experiments.settings import GENERAL, GENERAL_WEIGHTS, compose, file_sha256, flatten, nest, run_id, save_settings
+from experiments.settings import GENERAL, GENERAL_WEIGHTS, compose, nest, run_id, save_settings
 from experiments.shipped import load_shipped, require_shipped_network, ship
 from face.models.morphable_model import mouth_opening_map
 from face.models.registry import load_face_model
 from media.audio import mfcc_windows
+from media.digest import sha256
 from media.errors import InputError
 from tests.test_experiments_parents import make_lstm, save, settings_of_small_lstm
 
@@ -66,7 +68,7 @@ def test_run_id_follows_the_shipped_weights(monkeypatch: pytest.MonkeyPatch, tmp
     other.write_bytes(b"other weights")
     monkeypatch.setattr("experiments.settings.GENERAL_WEIGHTS", other)
     assert run_id(settings) != before
-    assert file_sha256(GENERAL_WEIGHTS) != file_sha256(other)
+    assert sha256(GENERAL_WEIGHTS) != sha256(other)
 
 
 def test_the_mouth_follows_a_voice_never_heard() -> None:

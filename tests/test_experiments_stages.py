@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from datamodules.clip import Clip
+from experiments import stages
 from media.audio import write_wav
 from media.video import probe, read_frames
 
@@ -23,7 +25,6 @@ SMALL = [
     "data.train_seconds=4",
     "data.heldout_seconds=2",
     "fit.audio2pose.epochs=2",
-    "fit.audio2pose.collapse.after_epochs=0",  # too short to be judged
     "fit.memory_gan.epochs=2",
     "fit.memory_gan.batch_size=5",
     "memory_gan.channels=4",
@@ -147,3 +148,18 @@ def test_generate_refuses_in_one_line(run, tmp_path, given, message):
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_one_more_video_scores_nothing_again(tmp_path, monkeypatch):
+    """A finished run that speaks once more, in parts that only note that they were called."""
+    called = []
+    monkeypatch.setattr(stages, "load_talker", lambda *_: None)
+    monkeypatch.setattr(stages, "scored_part", lambda *_: slice(0, 1))
+    monkeypatch.setattr(stages, "is_scored", lambda *_: True)
+    for name in ("write_rows", "speak", "write_poses", "score_rows", "speech_video", "write_report"):
+        monkeypatch.setattr(stages, name, lambda *_, name=name, **__: called.append(name))
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / stages.HELDOUT_VIDEO).touch()
+    (tmp_path / "poses.npz").touch()
+    stages._generate_and_score({"generate": {"audio": "speech.wav"}}, tmp_path, SimpleNamespace())
+    assert called == ["write_rows", "speech_video", "write_report"]

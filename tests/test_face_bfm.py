@@ -12,8 +12,8 @@ from face.models.morphable_model import MorphableModel, expression_scale, mouth_
 from face.models.registry import load_face_model, model_version
 from face.reconstructors.closed_form import fit_geometry
 from face.subdivision import boundary_loops
+from media.digest import sha256
 from media.errors import InputError
-from media.video import sha256
 from tests.basel_face import DEEP3D, basel_file, official_mesh_file
 
 

@@ -17,8 +17,8 @@ from face.reconstructors.deep3d import regress_geometry, solve_translation
 from face.reconstructors.geometry import Footage
 from face.reconstructors.r_net import RNet, load_r_net
 from face.reconstructors.registry import reconstruction_version
+from media.digest import sha256
 from media.errors import InputError
-from media.video import sha256
 from tests.basel_face import DEEP3D, basel_file
 
 # Eyes, nose tip, mouth corners of Deep3D's mean face (facts 4.1)

@@ -1,6 +1,5 @@
 """Reading videos: which picture is shown when, whichever way up, out of whatever file."""
 
-import hashlib
 import warnings
 from fractions import Fraction
 from itertools import pairwise
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 
 from media.errors import InputError
-from media.video import probe, read_frames, sha256, stream_frames
+from media.video import probe, read_frames, stream_frames
 from tests.recordings import number_of, numbered, record, tone
 
 
@@ -280,14 +279,6 @@ def test_time_stamps_that_jump_are_refused(tmp_path):
     path = record(tmp_path / "jump.mkv", times, time_base=Fraction(1, 1000))
     with pytest.raises(InputError, match=r"jump from 0\.8 s to 5000\.8 s"):
         seen(path)
-
-
-def test_sha256_is_that_of_the_bytes(tmp_path):
-    path = tmp_path / "bytes"
-    path.write_bytes(b"abc" * 1000)
-    assert sha256(path) == hashlib.sha256(b"abc" * 1000).hexdigest()
-    with pytest.raises(InputError, match="cannot be read"):
-        sha256(tmp_path / "none")
 
 
 @pytest.mark.data

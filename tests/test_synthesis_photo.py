@@ -1,7 +1,10 @@
 """A photo as a mesh: in its own pose it is the photo, turned it neither tears nor moves its borders, its eyes shut."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from experiments.settings import compose
@@ -13,6 +16,7 @@ from media.photo import read_photo
 from synthesis.photo.animated import AnimatedPhoto
 from synthesis.photo.lids import blinks
 from synthesis.photo.portrait import PictureCamera, Portrait, fit_portrait
+from synthesis.photo.talker import PhotoPerformance, PhotoTalker
 
 MODEL = load_face_model()
 HEIGHT, WIDTH = 300, 260
@@ -88,6 +92,13 @@ def test_blinks_are_natural():
     assert pauses.min() > 1
     assert ((closure > 0).sum() / len(shut)) / 25 == pytest.approx(0.2, abs=0.01)  # seconds a blink lasts
     np.testing.assert_array_equal(closure[:500], blinks(500, seed=1))
+
+
+def test_who_takes_the_frames_may_train_between_them(portrait):
+    talker = PhotoTalker(portrait, MODEL, SimpleNamespace(eval=lambda: None))
+    performance = PhotoPerformance(np.zeros((2, 64), np.float32), np.zeros((2, 3)), np.zeros(2))
+    modes = [(frame.shape, torch.is_inference_mode_enabled()) for frame in talker.full_frames(performance)]
+    assert modes == [((HEIGHT, WIDTH, 3), False)] * 2
 
 
 def test_no_face_is_refused():

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from datamodules.synthetic.claim import claim
 from datamodules.synthetic.film import make_person_film
 from media.errors import InputError
 
@@ -11,7 +12,8 @@ def make_corpus(
 ) -> list[Path]:
     """Film several people, each saying something else.
 
-    Films that are already there are kept, so an interrupted call continues where it stopped.
+    Films that are already there are kept, so an interrupted call continues where it stopped, and people may be added
+    later.
 
     Args:
         folder: Where to write `person_<seed>.mp4` and `.npz`.
@@ -24,12 +26,13 @@ def make_corpus(
         The videos.
 
     Raises:
-        InputError: Fewer than one person, or a film cannot be made.
+        InputError: Fewer than one person, a folder with films of another corpus or length, or a film cannot be made.
     """
     if people < 1:
         raise InputError(f"people is {people}: a corpus has at least one person")
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    paths = [Path(folder) / f"person_{seed + k:04d}.mp4" for k in range(people)]
+    folder = Path(folder)
+    claim(folder, {"kind": "films", "seconds": float(seconds)}, occupied=any(folder.glob("person_*")))
+    paths = [folder / f"person_{seed + k:04d}.mp4" for k in range(people)]
     for k, path in enumerate(paths):
         if not (path.exists() and path.with_suffix(".npz").exists()):
             make_person_film(path, seconds, seed + k, progress)

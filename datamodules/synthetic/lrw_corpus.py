@@ -6,7 +6,6 @@ to validation and test; LRW gives them a twentieth, of a thousand. Validation sh
 clips, test shows people who are in neither.
 """
 
-import json
 import os
 from binascii import crc32
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from datamodules.synthetic.carriers import WORDS
+from datamodules.synthetic.claim import claim
 from datamodules.synthetic.lrw_clip import FRAMES, PlannedClip, make_clips, person_name
 from media.errors import InputError
 from media.whole_file import whole_file
@@ -121,7 +121,9 @@ def make_lrw_corpus(
     if processes < 1:
         raise InputError(f"processes is {processes}: at least one must work")
     folder = Path(out) / "lipread_mp4"
-    _claim(Path(out), folder, size)
+    claim(Path(out), asdict(size), occupied=folder.exists())
+    for leftover in folder.glob("*/*/.*"):  # what a killed run left half written
+        leftover.unlink()
     plan = plan_corpus(size)
     _write_speakers(folder, plan)
     jobs = [clips for clips in _spoken_together(plan) if not all(clip.is_made(folder) for clip in clips)]
@@ -172,21 +174,6 @@ def _spoken_together(plan: list[PlannedClip]) -> list[list[PlannedClip]]:
         clips = list(group)
         jobs += [clips[k : k + _TOGETHER] for k in range(0, len(clips), _TOGETHER)]
     return jobs
-
-
-def _claim(out: Path, folder: Path, size: CorpusSize) -> None:
-    """Note in the folder whose it is, or refuse it; remove what a killed run left half written."""
-    record, note = out / "corpus.json", json.dumps(asdict(size)) + "\n"
-    known = record.read_text(encoding="utf-8") if record.is_file() else ""
-    if known != note if known else folder.exists():
-        what = f"the corpus {known.strip()}" if known else "another corpus"
-        raise InputError(
-            f"{out}: holds {what}, not {note.strip()}; choose another folder, or the same numbers to go on"
-        )
-    for leftover in folder.glob("*/*/.*"):
-        leftover.unlink()
-    with whole_file(record) as temporary:
-        temporary.write_text(note, encoding="utf-8")
 
 
 def _write_speakers(folder: Path, plan: list[PlannedClip]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from skimage.measure import points_in_poly
 
 from datamodules.synthetic import body, eyes_and_mouth, hair, paint, skin
 from datamodules.synthetic.eyes_and_mouth import Eye, Fan
@@ -102,7 +103,7 @@ class Scene:
             }
         )
         self._outline = outline
-        self._head, self._follow = self._make_head(mean, faces, colours)
+        self._head, self._follow = self._make_head(mean, faces)
         self._eyes = [Eye.of(self.neutral, loop, left) for loop, left in ((right_eye, False), (left_eye, True))]
         self._mouth = Fan.over(mouth, eyes_and_mouth.MOUTH_RINGS)
         neck, self._neck_share = body.neck(skin_colour)
@@ -115,7 +116,7 @@ class Scene:
         self._body = [neck, *body.clothes(person.cloth)]
         self._join(person)
 
-    def _make_head(self, mean: np.ndarray, faces: np.ndarray, colours: np.ndarray) -> tuple[Surface, np.ndarray]:
+    def _make_head(self, mean: np.ndarray, faces: np.ndarray) -> tuple[Surface, np.ndarray]:
         """Face and skull as one surface, and how the skull follows the outline."""
         centre = np.array([0.0, 0.1, 0.3])
         rim = faces[np.isin(faces, self._outline).any(1)]
@@ -169,12 +170,7 @@ class Scene:
         ring = self.neutral[list(OUTER_LIPS), :2]
         faces = self._head.triangles
         middle = self._head.vertices[faces][..., :2].mean(1)
-        inside = np.zeros(len(faces), bool)
-        for (x0, y0), (x1, y1) in zip(ring, np.roll(ring, -1, 0), strict=True):  # even-odd rule
-            crosses = (y0 > middle[:, 1]) != (y1 > middle[:, 1])
-            with np.errstate(divide="ignore", invalid="ignore"):
-                inside ^= crosses & (middle[:, 0] < (x1 - x0) * (middle[:, 1] - y0) / (y1 - y0) + x0)
-        self.surfaces[: len(faces), 1][inside] = MATERIAL_INDEX["lips"]
+        self.surfaces[: len(faces), 1][points_in_poly(middle, ring)] = MATERIAL_INDEX["lips"]
 
     def face(self, expression: np.ndarray) -> np.ndarray:
         """(V, 3) vertices of the face in head space."""

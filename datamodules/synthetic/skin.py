@@ -98,7 +98,7 @@ def _spread_colours(
     image = (colours[triangles[np.maximum(index, 0)]] * weight[..., None]).sum(-2)
     # Lips and brows are painted anew: their surroundings are carried over them first.
     covered = Image.new("L", (size, size), 0)
-    for ring in (OUTER_LIPS, RIGHT_BROW[:5] + RIGHT_BROW[5:], LEFT_BROW[:5] + LEFT_BROW[5:], RIGHT_EYE, LEFT_EYE):
+    for ring in (OUTER_LIPS, RIGHT_BROW, LEFT_BROW, RIGHT_EYE, LEFT_EYE):
         points = pixels[list(ring)]
         middle = points.mean(axis=0)
         grown = middle + (points - middle) * [1.12, 1.35]

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from datamodules.clip import Clip
 from datamodules.manifest import ManifestEntry, write_manifest
+from datamodules.synthetic.claim import claim
 from datamodules.synthetic.spoken_truth import spoken_truth
 from face.camera import Camera, pose_vertices
 from face.coefficients import ANGLES, EXPRESSION, IDENTITY, TRANSLATION
@@ -27,7 +28,7 @@ _VALIDATION_SHARE = 20  # one speaker in twenty
 
 
 def make_spoken_corpus(folder: str | Path, speakers: int = 400, seconds: float = 24.0, processes: int = 2) -> Path:
-    """Let many embedded speakers speak; clips that are there are kept.
+    """Let many embedded speakers speak; clips that are there are kept, so speakers may be added later.
 
     Args:
         folder: Gets one clip folder per speaker and the manifest: a prepared corpus (`data.prepared`).
@@ -39,12 +40,13 @@ def make_spoken_corpus(folder: str | Path, speakers: int = 400, seconds: float =
         The manifest.
 
     Raises:
-        InputError: Fewer than two speakers, clips below a second, or espeak-ng fails.
+        InputError: Fewer than two speakers, clips below a second, a folder with clips of another corpus or length,
+            or espeak-ng fails.
     """
     if speakers < 2:
         raise InputError(f"speakers is {speakers}: a corpus has at least two, one to learn from and one to validate on")
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder, {"kind": "spoken", "seconds": float(seconds)}, occupied=any(folder.glob("speaker_*")))
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         made = pool.map(_make_clip, [folder] * speakers, range(speakers), [seconds] * speakers)
         entries = list(tqdm(made, "speaking", speakers, unit="speaker"))

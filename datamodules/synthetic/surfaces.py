@@ -39,10 +39,6 @@ class Surface:
         if not len(self.tangent):
             object.__setattr__(self, "tangent", np.zeros((count, 3)))
 
-    def tinted(self, factor: np.ndarray) -> "Surface":
-        """A copy with its tint multiplied by (3,), (V, 1) or (V, 3)."""
-        return replace(self, tint=self.tint * factor)
-
     def inside_out(self, darkness: float) -> "Surface":
         """The back of the surface, seen from the other side and darker."""
         return replace(self, triangles=self.triangles[:, ::-1], tint=self.tint * darkness)

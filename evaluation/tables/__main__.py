@@ -10,6 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from evaluation.named_folders import named_folders
 from evaluation.tables.protocol import TABLES
 from media.errors import InputError
 
@@ -21,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     from evaluation.tables.make import Material, make_table
 
     try:
-        methods = _named(options.method)
+        methods = named_folders("--method", options.method)
         material = Material(
             *(options.runs, options.study, methods, options.reference, options.protocol),
             progress=sys.stderr.isatty(),
@@ -57,18 +58,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--protocol", type=Path, metavar="FILE", help="another protocol than configs/protocols/NAME")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="for the files; default: tables/NAME")
     return parser
-
-
-def _named(values: list[str]) -> dict[str, Path]:
-    methods: dict[str, Path] = {}
-    for value in values:
-        name, equals, folder = value.partition("=")
-        if not (name and equals and folder):
-            raise InputError(f"--method {value}: expected NAME=FOLDER")
-        if name in methods:
-            raise InputError(f"--method {name}: given twice; give every method once")
-        methods[name] = Path(folder)
-    return methods
 
 
 if __name__ == "__main__":

@@ -4,17 +4,12 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from typing import Any
 
+from evaluation.run_files import IGNORED
 from evaluation.tables.protocol import Protocol
 from evaluation.tables.run_folder import PARENTS, RunFolder
 from media.errors import InputError
 from media.video import FPS
 
-# Settings that cannot change a run's result: names, places, speed, what is made of it afterwards.
-NOT_THE_RESULT = (
-    *("experiment", "runs", "launch.*", "shard", "generate.*", "wandb.*", "data.cache", "data.prepared"),
-    *("trainer.accelerator", "trainer.strategy", "trainer.devices", "trainer.num_nodes", "trainer.threads"),
-    *("trainer.workers", "fit.*.workers", "fit.*.collapse.*"),
-)
 _MISSING = "not there"
 
 
@@ -65,7 +60,7 @@ def _own_differences(protocol: Protocol, run: RunFolder) -> list[str]:
 def _differences_between(protocol: Protocol, runs: Sequence[RunFolder]) -> list[str]:
     """Of settings that no row varies, against the first run."""
     varied = {key for rule in protocol.rows.values() for key in rule.settings}
-    free = (*protocol.free, *NOT_THE_RESULT)
+    free = (*protocol.free, *IGNORED)
     lines = []
     for run in runs[1:]:
         first = runs[0]

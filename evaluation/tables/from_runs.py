@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from evaluation.head_pose import head_pose_ceiling, head_pose_floor, head_pose_similarity
+from evaluation.head_pose import head_pose_ceiling, head_pose_floor, head_pose_similarity, raw_and_centred
 from evaluation.intervals import mean
 from evaluation.tables.agreement import require_agreement, rows_of
 from evaluation.tables.contents import OURS, SANITY, Line
@@ -98,21 +98,16 @@ def _bounds(protocol: Protocol, runs: Sequence[RunFolder]) -> list[Line]:
     options = {key: protocol.measured.get(f"hs_{key}") for key in ("bin_width", "normaliser")}
     options = {key: value for key, value in options.items() if value is not None}
     unit = "people" if len(angles) > 1 else "person"
-    ceilings = [_head_pose(head_pose_ceiling, (truth,), options) for truth in angles.values() if len(truth) > 1]
+    ceilings = [raw_and_centred(head_pose_ceiling, truth, **options) for truth in angles.values() if len(truth) > 1]
     others = {person: [angles[other] for other in angles if other != person] for person in angles}
-    floors = [_head_pose(head_pose_floor, (angles[p], others[p]), options) for p in angles if others[p]]
-    still = [_head_pose(_still_head, (truth,), options) for truth in angles.values()]
+    floors = [raw_and_centred(head_pose_floor, angles[p], others[p], **options) for p in angles if others[p]]
+    still = [raw_and_centred(_still_head, truth, **options) for truth in angles.values()]
     none = "the runs kept no head movement of the truth"
     return [
         _bound(CEILING, protocol, ceilings, unit, none),
         _bound(STILL, protocol, still, unit, none),
         _bound(FLOOR, protocol, floors, unit, "needs two people"),
     ]
-
-
-def _head_pose(measure: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> dict[str, float]:
-    raw, centred = (measure(*arguments, centred=centred, **options) for centred in (False, True))
-    return {key: float(value) for key, value in raw.items()} | {"hs_centred": float(centred["hs"])}
 
 
 def _bound(name: str, protocol: Protocol, scores: Sequence[dict[str, float]], unit: str, why_not: str) -> Line:

@@ -7,21 +7,20 @@ from typing import Any
 
 from evaluation.intervals import Estimate
 from evaluation.tables.contents import OURS, Head, Line
-from evaluation.user_study.questions import COMPARISON, PARTS
+from evaluation.user_study.questions import COMPARISON, HEADINGS, PARTS
 from evaluation.user_study.results import ALL, table1, video_length_table
 from evaluation.user_study.results import OURS as STUDY
 from evaluation.user_study.study import VOTES, Study
 from evaluation.user_study.votes import read_votes
 from media.errors import InputError
 
-QUESTIONS = {"image_quality": "Image quality", "lip_sync": "Lip synchronization", "natural": "Natural"}
 BEST = Head("best", "Chosen as best", "% of answers", "up", 1)
 
 
 def comparison_heads() -> tuple[Head, ...]:
     """The columns of Table 1: percent of the answers that name a method."""
     keys = [question.key for question in PARTS[COMPARISON].questions]
-    return tuple(Head(key, QUESTIONS[key], "% of answers", "up", 2) for key in keys)
+    return tuple(Head(key, HEADINGS[key], "% of answers", "up", 2) for key in keys)
 
 
 def comparison_lines(folder: Path) -> list[Line]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluation.tables.run_folder import DONE
+from evaluation.run_files import DONE, SETTINGS
 from media.errors import InputError
 
 FINISHED = "finished"
@@ -45,7 +45,7 @@ def find_runs(name: str, places: Sequence[Path]) -> list[GridCell]:
     cells: list[GridCell] = []
     for place in places:
         record = record_path(place, name)
-        if (place / "settings.yaml").is_file():
+        if (place / SETTINGS).is_file():
             cells.append(GridCell(place, _state(place), {}))
         elif record.is_file():
             cells += _read(record)

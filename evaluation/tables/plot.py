@@ -5,6 +5,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from evaluation.intervals import Estimate
+from evaluation.psnr import PSNR_CAP
 from evaluation.published import SOURCE
 from evaluation.tables.contents import OTHER, OURS, SANITY, Head, Line, Table, shown
 from media.whole_file import whole_file
@@ -45,7 +47,7 @@ def save_plot(table: Table, path: Path) -> None:
 def _draw(panel: Axes, head: Head, lines: list[Line]) -> None:
     for height, line in enumerate(lines):
         cell = line.cells.get(head.name)
-        if cell is None or not shown(cell, head):
+        if cell is None or not shown(cell, head) or _is_capped(cell, head):
             continue
         hollow = line.source not in _COLOURS
         colour = _COLOURS.get(line.source, _PUBLISHED)
@@ -62,6 +64,11 @@ def _draw(panel: Axes, head: Head, lines: list[Line]) -> None:
     panel.grid(axis="x", color="#dddddd", linewidth=0.6)
     panel.spines[["top", "right", "left"]].set_visible(False)
     panel.tick_params(axis="y", length=0)
+
+
+def _is_capped(cell: Estimate, head: Head) -> bool:
+    """Whether a number is what the truth has against itself, so far away that all others would lie on one spot."""
+    return head.name.startswith("psnr") and cell.value >= PSNR_CAP
 
 
 def _label(line: Line) -> str:

@@ -5,11 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError  # type: ignore[import-untyped]
-
 from evaluation.columns import COLUMNS
+from evaluation.run_files import load_yaml
 from media.errors import InputError
 
 FOLDER = Path(__file__).parents[2] / "configs" / "protocols"
@@ -90,7 +87,7 @@ def read_protocol(name: str, path: Path | None = None) -> Protocol:
         InputError: If the file is no protocol.
     """
     path = path or FOLDER / f"{name}.yaml"
-    facts = read_map(path)
+    facts = load_yaml(path)
     if wrong := facts.keys() - _KEYS:
         raise InputError(f"{path}: unknown key {min(wrong)}; a protocol has {', '.join(sorted(_KEYS))}")
     columns = tuple(facts.get("columns", ()))
@@ -111,21 +108,6 @@ def read_protocol(name: str, path: Path | None = None) -> Protocol:
         bool(facts.get("exact_training", False)),
         tuple(facts.get("notes", ())),
     )
-
-
-def read_map(path: Path) -> dict[str, Any]:
-    """A YAML file that holds a map.
-
-    Raises:
-        InputError: If it cannot be read or holds something else.
-    """
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as YAML ({str(error).splitlines()[0]})") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: does not hold a map of settings")
-    return {str(key): value for key, value in content.items()}
 
 
 def _rule(path: Path, name: str, rule: Mapping[str, Any]) -> RowRule:

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.tables.protocol import read_map
+from evaluation.run_files import DONE, PROVENANCE, SETTINGS, flatten, load_yaml
 from media.errors import InputError
 
-DONE = "DONE"  # what a finished run holds
 SCORED = "scored.json"  # how it was scored
 PARENTS = "parents"  # in it, of general models: stage -> hash of their settings without the seed
 CLIPS = "clips.csv"  # scores of every clip, of runs on many; rows ROW/CLIP
@@ -46,19 +45,19 @@ class RunFolder:
         Raises:
             InputError: If it is none, or its run has not finished.
         """
-        if not (path / "settings.yaml").is_file():
-            raise InputError(f"{path}: is not a run folder (it has no settings.yaml)")
+        if not (path / SETTINGS).is_file():
+            raise InputError(f"{path}: is not a run folder (it has no {SETTINGS})")
         if not (path / DONE).is_file():
             raise InputError(f"run {path.name}: has not finished; repeat its command, or leave it out")
         if not (path / "scores.csv").is_file():
             raise InputError(f"run {path.name}: has no scores.csv; only runs that are scored make tables")
         return cls(
             path,
-            flatten(read_map(path / "settings.yaml")),
+            flatten(load_yaml(path / SETTINGS)),
             _read_json(path / SCORED),
             _read_scores(path / "scores.csv") | _read_scores(path / CLIPS),
             _read_json(path / "preparation.json"),
-            _commit(_read_json(path / "provenance.json")),
+            _commit(_read_json(path / PROVENANCE)),
         )
 
     @property
@@ -89,14 +88,6 @@ class RunFolder:
         clips = {name[len(prefix) :]: values for name, values in self.scores.items() if name.startswith(prefix)}
         found = clips or ({"": self.scores[row]} if row in self.scores else {})
         return {clip: values[column] for clip, values in found.items() if column in values}
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`{"a": {"b": 1}}` -> `{"a.b": 1}`."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def _commit(provenance: dict[str, Any]) -> str:

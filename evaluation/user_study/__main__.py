@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from evaluation.named_folders import named_folders
 from evaluation.user_study.folders import CONVENTION
 from evaluation.user_study.questions import PARTS
 from media.errors import InputError
@@ -97,8 +98,8 @@ def _build(options: argparse.Namespace) -> None:
             raise InputError(f"--introduction {options.introduction}: cannot be read ({error}).") from None
     plan = Plan(
         options.reference,
-        {name: Path(folder) for name, folder in _named("--method", options.method).items()},
-        {_frames(frames): Path(folder) for frames, folder in _named("--length", options.length).items()},
+        named_folders("--method", options.method),
+        {_frames(frames): folder for frames, folder in named_folders("--length", options.length).items()},
         options.parts,
         options.head_pose,
         options.blind_original,
@@ -125,18 +126,6 @@ def _results(options: argparse.Namespace) -> None:
     from evaluation.user_study.results import write_results
 
     print(write_results(options.study, options.scores, options.out))
-
-
-def _named(option: str, values: list[str]) -> dict[str, str]:
-    named: dict[str, str] = {}
-    for value in values:
-        name, equals, folder = value.partition("=")
-        if not (name and equals and folder):
-            raise InputError(f"{option} {value}: expected NAME=FOLDER.")
-        if name in named:
-            raise InputError(f"{option} {name}: given twice; give every name once.")
-        named[name] = folder
-    return named
 
 
 def _frames(text: str) -> int:

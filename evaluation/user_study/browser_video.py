@@ -7,8 +7,8 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 
-from media.container import open_container, reason, video_stream
-from media.errors import InputError
+from media.container import open_container, video_stream
+from media.errors import InputError, reason
 from media.video import VideoWriter, probe, stream_frames
 from media.whole_file import whole_file
 

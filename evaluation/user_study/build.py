@@ -12,8 +12,9 @@ from evaluation.user_study.browser_video import write_for_browsers
 from evaluation.user_study.folders import Material, Videos, find_videos, gather
 from evaluation.user_study.questions import COMPARISON, HEAD_POSE, PARTS, VIDEO_LENGTH
 from evaluation.user_study.study import HELD_OUT, ORIGINAL, VIDEOS, Study, StudyVideo, Trial
+from media.digest import sha256
 from media.errors import InputError
-from media.video import FPS, probe, sha256
+from media.video import FPS, probe
 
 _RESERVED = (ORIGINAL, "all")  # rows of the tables
 _NAME_BYTES = 12  # ours: names of 24 hexadecimal digits never meet and tell nothing

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluation.user_study.study import FOREIGN, HELD_OUT
+from media.endings import VIDEO_ENDINGS
 from media.errors import InputError
 
 CONVENTION = f"""\
@@ -13,9 +14,6 @@ A FOLDER holds one video per person, with equal file names in all folders:
   FOLDER/{FOREIGN}/PERSON.mp4    the person says what somebody else recorded
   FOLDER/PERSON.mp4            short for a folder that has {HELD_OUT} only
 Where the reference has no {FOREIGN}/PERSON, its {HELD_OUT}/PERSON stands there, and the page says so."""
-
-# what FFmpeg reads and people have; anything else in a folder (tables, sound, pictures) is no video to show
-_ENDINGS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".3gp", ".gif"}
 
 Videos = dict[tuple[str, str], Path]  # (group, person) -> file
 
@@ -44,7 +42,7 @@ def find_videos(folder: Path) -> Videos:
 def _by_person(folder: Path) -> dict[str, Path]:
     people: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in _ENDINGS and path.is_file() and not path.name.startswith("."):
+        if path.suffix.lower() in VIDEO_ENDINGS and path.is_file() and not path.name.startswith("."):
             if path.stem in people:
                 raise InputError(f"{folder}: has two videos of {path.stem}; keep one of them.")
             people[path.stem] = path

@@ -4,10 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evaluation.user_study.questions import COMPARISON, PARTS, SIMILARITY
+from evaluation.user_study.questions import COMPARISON, HEADINGS, PARTS, SIMILARITY
 
 Row = dict[str, Any]
-_HEADINGS = {"image_quality": "Image quality", "lip_sync": "Lip synchronization", "natural": "Natural"}
 _NONE = "-"
 
 
@@ -51,7 +50,7 @@ def _table1(rows: Sequence[Row]) -> str:
     for row in rows:
         key = (row["source"], row["group"], row["method"])
         lines.setdefault(key, {})[row["question"]] = f"{_share(row)}, n = {row['n']}"
-    header = ["Method", "Group", *(_HEADINGS[key] for key in questions), "Source"]
+    header = ["Method", "Group", *(HEADINGS[key] for key in questions), "Source"]
     body = [[method, group, *(cells[q] for q in questions), source] for (source, group, method), cells in lines.items()]
     return _table(header, body)
 

@@ -7,6 +7,8 @@ COMPARISON, HEAD_POSE, VIDEO_LENGTH = "comparison", "head_pose", "video_length"
 
 # paper, 4.4: the five answers, in its words
 SIMILARITY = {"1": "not similar", "2": "maybe not similar", "3": "don't know", "4": "maybe similar", "5": "similar"}
+# of the columns of Table 1
+HEADINGS = {"image_quality": "Image quality", "lip_sync": "Lip synchronization", "natural": "Natural"}
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,19 @@
 """The tables of a study: Table 1, section 4.4 and appendix A of the paper, from the votes."""
 
-import csv
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from evaluation.intervals import Estimate, correlation, mean_score, share
+from evaluation.score_rows import write_csv
 from evaluation.user_study import published
 from evaluation.user_study.head_pose_scores import HeadPoseScores, read_head_pose_scores
-from evaluation.user_study.markdown import markdown_report
+from evaluation.user_study.markdown import Row, markdown_report
 from evaluation.user_study.questions import COMPARISON, HEAD_POSE, PARTS, SIMILARITY, VIDEO_LENGTH
 from evaluation.user_study.study import FOREIGN, HELD_OUT, ORIGINAL, VOTES, Study
 from evaluation.user_study.votes import Vote, read_votes
 from media.whole_file import whole_file
 
-Row = dict[str, Any]
 OURS = "this study"
 ALL = "all"
 
@@ -46,7 +44,7 @@ def write_results(folder: Path, scores: Sequence[str] = (), out: Path | None = N
     if out is not None:
         for name, rows in tables.items():
             if rows:
-                _write_csv(rows, out / f"{name}.csv")
+                write_csv(rows, out / f"{name}.csv")
         with whole_file(out / "results.md") as temporary:
             temporary.write_text(report + "\n", encoding="utf-8")
     return report
@@ -220,17 +218,3 @@ def _participation(study: Study, votes: Sequence[Vote]) -> list[str]:
     if any(study.videos[name].shows == ORIGINAL for name in choices):
         lines.append("The original could be chosen as the best video; in the paper's Table 1 it could not.")
     return lines
-
-
-def _write_csv(rows: Sequence[Row], path: Path) -> None:
-    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
-
-
-def _cell(value: Any) -> Any:
-    """Numbers with 6 significant digits; nothing where there is no number."""
-    if isinstance(value, float):
-        return "" if value != value else f"{value:.6g}"
-    return value

@@ -10,8 +10,8 @@ import uvicorn
 from evaluation.user_study.pages import Pages
 from evaluation.user_study.study import VOTES, Study
 from evaluation.user_study.votes import Votes
+from media.digest import sha256
 from media.errors import InputError
-from media.video import sha256
 
 _MOST_CONNECTIONS = 1000  # ours: browsers open six for one participant; more than this is an attack or an accident
 

@@ -8,8 +8,8 @@ from face.models import facemesh
 from face.models.bfm import load_bfm
 from face.models.facemesh import load_facemesh
 from face.models.morphable_model import MorphableModel
+from media.digest import sha256
 from media.errors import InputError
-from media.video import sha256
 
 FACE_MODELS: dict[str, Callable[[Path], MorphableModel]] = {"facemesh": load_facemesh, "bfm": load_bfm}
 _EMBEDDED = {"facemesh": facemesh.FILE}  # models that come with the project

@@ -7,7 +7,7 @@ from face.rasterizers.coverage import cover_frames
 from face.rasterizers.fragments import SAMPLES, Fragments, Layers, Surfaces
 from face.rasterizers.interface import Rasterizer
 from face.rasterizers.z_buffer import draw_frames, rasterize_frames
-from face.threads import share_frames
+from media.threads import share_frames
 
 _SAMPLES = np.array(SAMPLES)
 

@@ -8,8 +8,8 @@ from face.models.morphable_model import MorphableModel
 from face.reconstructors.closed_form import fit_geometry
 from face.reconstructors.deep3d import regress_geometry
 from face.reconstructors.geometry import Footage, Geometry
+from media.digest import sha256
 from media.errors import InputError
-from media.video import sha256
 
 
 def _closed_form(footage: Footage, model: MorphableModel, file: Path | None) -> Geometry:

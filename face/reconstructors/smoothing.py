@@ -19,6 +19,14 @@ def parts_between_cuts(landmarks: np.ndarray, seen: np.ndarray, training_frames:
     """Stretches of frames without a cut in them: the two parts of the video, divided where the picture jumps.
 
     A jump is a movement of the face that neither the frame before nor the one after continues.
+
+    Args:
+        landmarks: (T, 468, 2 or more) pixels.
+        seen: (T,) bool; where it is False, the place of the face is interpolated.
+        training_frames: Where the second part begins; T if there is none.
+
+    Returns:
+        At least one stretch, in order; together they are all T frames.
     """
     centre = bridge(landmarks[..., :2].mean(1), seen)
     eyes = np.linalg.norm(landmarks[:, OUTER_EYES[1]] - landmarks[:, OUTER_EYES[0]], axis=-1)

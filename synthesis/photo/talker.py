@@ -122,4 +122,5 @@ class PhotoTalker:
             performance.expression, performance.turn, performance.closure, strict=True
         ):
             with torch.inference_mode():
-                yield self._photo.frame(expression, turn, float(closure))
+                frame = self._photo.frame(expression, turn, float(closure))
+            yield frame  # outside: whoever takes it may train

@@ -25,11 +25,11 @@ def share_frames(work: Callable[[int, int], None], batch: int) -> None:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread: sums are rounded alike wherever they are computed, so pictures have the same bytes."""
+def one_thread() -> Iterator[int]:
+    """Torch on one thread, giving how many it had: sums are then rounded alike wherever they are computed."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        yield threads
     finally:
         torch.set_num_threads(threads)
