@@ -15,6 +15,7 @@ from experiments.settings import compose, load_settings, run_id
 from lightning_modules.networks.resnet import ResNet18
 from media.audio import write_wav
 from media.digest import sha256
+from media.whole_file import whole_file
 
 ROOT = Path(__file__).parents[1]
 
@@ -171,9 +172,10 @@ def test_the_users_network_is_recorded(tmp_path):
 def test_what_a_killed_writer_left_is_removed(tmp_path):
     assert run(tmp_path).returncode == 0
     (folder,) = (tmp_path / "runs").iterdir()
-    left = folder / "videos" / "speech" / ".hello.999999999.mp4"
-    left.parent.mkdir(parents=True)
-    left.touch()
+    with whole_file(folder / "videos" / "speech" / "hello.mp4") as temporary:
+        left = temporary.with_name(temporary.name.replace(f"-{os.getpid()}-", "-999999999-"))
+        left.touch()
+        temporary.touch()
     write_speech(tmp_path / "speech.wav")
     done = run(tmp_path, "generate.audio=speech.wav")
     assert done.returncode == 0, done.stderr
