@@ -115,7 +115,7 @@ def score_each(
     Raises:
         InputError: As `score_pair`.
     """
-    truth = measured_reference(reference, progress)
+    truth = measured_reference(reference)
     tracked = ahead(map(track_file, generated), 1)
     for path, found in zip(generated, tqdm(tracked, "scoring", len(generated), disable=not progress), strict=True):
         yield _compared(truth, measure(found, like=truth), path.stem, False, settings)
