@@ -117,7 +117,8 @@ def score_each(
     """
     truth = measured_reference(reference)
     tracked = ahead(map(track_file, generated), 1)
-    for path, found in zip(generated, tqdm(tracked, "scoring", len(generated), disable=not progress), strict=True):
+    bar = tqdm(tracked, "scoring", len(generated), unit="clip", disable=not progress)
+    for path, found in zip(generated, bar, strict=True):
         yield _compared(truth, measure(found, like=truth), path.stem, False, settings)
 
 
