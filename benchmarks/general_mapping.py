@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import bootstrap
 
 from datamodules.clip import Clip
 from datamodules.prepare import prepare_video
 from evaluation.head_pose import head_pose_similarity
+from evaluation.intervals import mean
 from evaluation.landmark_distance import landmark_distance
 from experiments.callbacks import last_checkpoint
 from experiments.fit import fit_audio2pose, make_audio2pose, motion_statistics
@@ -121,11 +121,10 @@ def _markdown(table: dict[str, dict[str, list[dict[str, float]]]]) -> str:
 
 
 def _interval(rows: list[dict[str, Any]], column: str) -> str:
-    values = np.array([row[column] for row in rows])
-    if np.isnan(values).any():
+    found = mean([row[column] for row in rows])
+    if not found.n:
         return ""
-    bounds = bootstrap((values,), np.mean, rng=0).confidence_interval
-    return f"{values.mean():.3g} [{bounds.low:.3g}, {bounds.high:.3g}]"
+    return f"{found.value:.3g}" + (f" [{found.low:.3g}, {found.high:.3g}]" if found.n > 1 else "")
 
 
 if __name__ == "__main__":
