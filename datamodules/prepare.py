@@ -14,7 +14,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -38,6 +37,7 @@ from media.ahead import ahead
 from media.audio import MFCC_SIZE, WINDOW_ROWS, mfcc_windows, read_audio, write_wav
 from media.digest import sha256
 from media.errors import InputError
+from media.threads import one_thread
 from media.video import VideoInfo, VideoWriter, probe, stream_frames
 
 _APPEARANCE_FRAMES = 100  # ours: more frames do not change the texture, the light or the albedo
@@ -162,13 +162,8 @@ def _tracker() -> FaceTracker:
 @contextmanager
 def _alone() -> Iterator[int]:
     """Linear algebra on one thread, giving how many torch had: in many small products more only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1, "blas"):
-            yield threads
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread() as threads, threadpool_limits(1, "blas"):
+        yield threads
 
 
 def _scratch_folder(cache: Path) -> Path:
