@@ -103,6 +103,9 @@ LIMITS: dict[str, Limit] = {
     "*weight_decay": _at_least(0),
     "*gradient_clip": _at_least(0),
     "fit.audio2pose.augmentation.probability": _between(0, 1),
+    "memory_gan.augmentation.shift": _between(0, 0.25),  # as FrameAugmentation
+    "memory_gan.augmentation.rotation": _between(0, 45),
+    "memory_gan.augmentation.scale": _between(0, 0.5),
     "*noise": _at_least(0),
     "*mfcc_shift": _at_least(0),
     "audio2pose.lookahead": _between(0, 25),  # ours: a second

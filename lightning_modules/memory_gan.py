@@ -12,6 +12,7 @@ from evaluation.psnr import PSNR
 from evaluation.ssim import SSIM
 from lightning_modules import losses
 from lightning_modules.averaging import averaged_copy, follow
+from lightning_modules.frame_augmentation import FrameAugmentation
 from lightning_modules.gathering import first_samples, in_global_order
 from lightning_modules.networks.discriminator import PatchDiscriminator
 from lightning_modules.networks.generator import Generator, Refined
@@ -74,6 +75,7 @@ class MemoryGAN(pl.LightningModule):
             same); or `none`: neither memory nor identity, also in training, AdaIN gets zeros.
         loss_weights: Factors of `adversarial`, `l1`, `attention`, `smoothness`, `discriminator`, `triplet`.
         face_weight: Extra weight of the pixels of `face_mask` in the L1 term.
+        augmentation: Ranges of `FrameAugmentation`, for G and D; the memory sees frames as they are.
         learning_rate: Of Adam, for all three.
         betas: Of Adam.
         gradient_clip: Largest norm of each network's gradient; 0 for none.
@@ -109,6 +111,7 @@ class MemoryGAN(pl.LightningModule):
         identity_source: str = "memory",
         loss_weights: dict[str, float] = LOSS_WEIGHTS,
         face_weight: float = 0.0,
+        augmentation: dict[str, float] | None = None,
         learning_rate: float = 2e-4,
         betas: tuple[float, float] = (0.5, 0.999),
         gradient_clip: float = 0.0,
@@ -135,7 +138,9 @@ class MemoryGAN(pl.LightningModule):
             age_noise=age_noise,
             seed=seed,
         )
-        self.spatial_weights, self.loss_weights, self.face_weight = spatial_weights, dict(loss_weights), face_weight
+        self.spatial_weights, self.loss_weights = spatial_weights, dict(loss_weights)
+        self.face_weight, self.seed = face_weight, seed
+        self.augmentation = FrameAugmentation(**(augmentation or {}))
         self.learning_rate, self.betas, self.gradient_clip = learning_rate, (betas[0], betas[1]), gradient_clip
         self.decay_fraction, self.average_decay = decay_fraction, average_decay
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
@@ -202,6 +207,7 @@ class MemoryGAN(pl.LightningModule):
             identity, values = torch.zeros_like(batch["identity"]), {}
         else:
             identity, values = batch["identity"], self._update_memory(batch, memory_optimizer)
+        batch = self.augmentation(batch, self.seed, int(self.steps))
         refined = self.generator(batch["rendered"], identity)
         values |= self._step(discriminator_optimizer, lambda: self._discriminator_losses(batch, refined.frame.detach()))
         values |= self._step(generator_optimizer, lambda: self._generator_losses(batch, refined))

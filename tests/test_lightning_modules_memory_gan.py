@@ -5,6 +5,7 @@ from skimage.metrics import structural_similarity
 from torch.nn import functional
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
+from lightning_modules.frame_augmentation import FrameAugmentation
 from lightning_modules.gathering import first_samples, in_global_order
 from lightning_modules.memory_gan import MemoryGAN
 from lightning_modules.networks.resnet import ResNet18
@@ -308,7 +309,12 @@ def test_checkpoint_keeps_the_memory_bit_for_bit(tmp_path):
     )
 
 
-@pytest.mark.parametrize("keywords", [{}, {"decay_fraction": 0.5, "gradient_clip": 1.0, "memory_slots": 2}])
+MOVED = {"shift": 0.1, "rotation": 10.0, "scale": 0.1}
+
+
+@pytest.mark.parametrize(
+    "keywords", [{}, {"decay_fraction": 0.5, "gradient_clip": 1.0, "memory_slots": 2, "augmentation": MOVED}]
+)
 def test_resumed_training_equals_training_in_one_go(tmp_path, keywords):
     def trainer(epochs):
         # the learning rates follow max_epochs, so both trainers know the same one
@@ -375,6 +381,26 @@ def test_average_is_used_at_test_alone(tmp_path):
         assert not torch.equal(module.generator(*arguments).frame, module.average(*arguments).frame)
         plain = make_module(average_decay=0.0).eval()
         assert torch.equal(plain(*arguments).frame, plain.generator(*arguments).frame)
+
+
+def test_augmentation_moves_what_g_and_d_see_and_not_what_the_memory_sees(tmp_path, monkeypatch):
+    module, seen = make_module(augmentation=MOVED), {}
+    for name in ("_update_memory", "_discriminator_losses", "_generator_losses"):
+        method = getattr(module, name)
+
+        def spied(batch, *rest, name=name, method=method):
+            seen.setdefault(name, batch)
+            return method(batch, *rest)
+
+        monkeypatch.setattr(module, name, spied)
+    make_trainer(tmp_path, max_epochs=1).fit(module, DataLoader(Frames(2), batch_size=2))
+    plain = next(iter(DataLoader(Frames(2), batch_size=2)))
+    wanted = FrameAugmentation(**MOVED)(plain, 0, 0)
+    for picture in ("rendered", "target", "face_mask"):
+        assert torch.equal(seen["_update_memory"][picture], plain[picture])
+        assert not torch.allclose(wanted[picture], plain[picture], atol=0.01)
+        assert torch.equal(seen["_discriminator_losses"][picture], wanted[picture])
+        assert torch.equal(seen["_generator_losses"][picture], wanted[picture])
 
 
 def test_face_weight_scales_the_error_inside_the_mask():

@@ -85,6 +85,7 @@ def make_gan(kind=MemoryGAN, **keywords):
     small = {"channels": 8, "levels": 2, "full_channels": 8, "discriminator_channels": 4, "discriminator_layers": 1}
     small |= {"identity_size": 16, "spatial_size": 32, "learning_rate": 1e-3, "average_decay": 0.9}
     memory = {"similarity_threshold": 0.8, "memory_slots": 3, "top_k": 2, "face_weight": 2.0}
+    memory |= {"augmentation": {"shift": 0.1, "rotation": 10.0, "scale": 0.1}}
     return kind(**(small | memory | keywords))
 
 
