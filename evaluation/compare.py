@@ -4,8 +4,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +15,22 @@ from evaluation.av_offset import offset
 from evaluation.beat_alignment import beat_alignment
 from evaluation.columns import COLUMNS
 from evaluation.face_crop import NOTE, is_taken_as_crop, require_same_crop
-from evaluation.frame_values import mean_inside
 from evaluation.head_motion import head_motion_ratio
 from evaluation.head_pose import BIN_WIDTH, head_pose_ceiling, head_pose_similarity, raw_and_centred
-from evaluation.identity_similarity import csim
 from evaluation.landmark_distance import landmark_distance
 from evaluation.lip_sync import mouth_correlation
-from evaluation.measure import SIZE, Measurement, Sound, load_arcface, measure, track_file
+from evaluation.measure import SIZE, Measurement, Sound, measure, track_file
 from evaluation.motion_spectra import motion_spectra_distance
 from evaluation.origin import code_commit, run_of
-from evaluation.psnr import decibels, squared_error
-from evaluation.psnr_atvg import psnr_atvg
+from evaluation.picture_scores import NAN, arcface_encoder, picture_scores
 from evaluation.score_rows import Row
-from evaluation.ssim import ssim, ssim_map
 from media.ahead import ahead
 from media.digest import sha256
 from media.errors import InputError
 from media.threads import one_thread
 from media.video import FPS
 
-NAN = float("nan")
 _KEPT = 16  # measurements of references in memory, about 6 kB a frame each
-_BLOCK = 16  # frames compared side by side; bounds the memory
 _HASH_DIGITS = 12
 
 _log = logging.getLogger(__name__)
@@ -133,11 +125,12 @@ def _compared(truth: Measurement, made: Measurement, name: str, progress: bool, 
     if not seen.any():
         raise InputError(f"{made.path}: no frame shows a face both here and in {truth.path}; nothing can be compared")
     require_same_crop(truth, made, seen)
+    encoder = arcface_encoder(settings.arcface) if settings.arcface else None
     with one_thread() as workers:  # frames side by side keep the other cores busy
         scores = {
             "name": name,
             "frames": frames,
-            **_picture_scores(truth, made, seen, settings, workers, f"comparing {name}" if progress else None),
+            **picture_scores(truth, made, seen, encoder, workers, f"comparing {name}" if progress else None),
             **_face_scores(truth, made, seen, settings),
             **_sound_scores(truth, made, frames),
             "lost_frames": int((~seen).sum()),
@@ -178,54 +171,6 @@ def _kept(measurement: Measurement) -> Measurement:
         del _references[next(iter(_references))]
     _references[measurement.sha256] = measurement
     return measurement
-
-
-def _picture_scores(
-    truth: Measurement, made: Measurement, seen: np.ndarray, settings: ScoreSettings, workers: int, title: str | None
-) -> dict[str, float]:
-    """Metrics of the pixels, means over frames; a block of frames in memory at a time."""
-    encoder = arcface_encoder(settings.arcface) if settings.arcface else None
-    rows: list[dict[str, float]] = []
-    # decoding, in threads of its own, goes on while blocks are compared
-    decoded = (ahead(side.frames(), _BLOCK) for side in (made, truth))
-    pairs = zip(range(len(seen)), *decoded, strict=False)
-    frames = iter(tqdm(pairs, desc=title, total=len(seen), unit="frame", disable=title is None))
-    # numba and torch leave Python's lock, so frames side by side use all cores; each by one thread of torch
-    with ThreadPoolExecutor(workers) as pool:
-        for block in iter(lambda: list(islice(frames, _BLOCK)), []):
-            values = list(pool.map(lambda pair: _frame_scores(truth, *pair), block))
-            if encoder is not None:
-                cosines = _cosines(truth, made, block, encoder)
-                cosines[~seen[block[0][0] :][: len(block)]] = NAN
-                values = [row | {"csim": float(value)} for row, value in zip(values, cosines, strict=True)]
-            rows += values
-    return {key: _mean([row[key] for row in rows]) for key in rows[0]}
-
-
-def _frame_scores(truth: Measurement, index: int, made: np.ndarray, real: np.ndarray) -> dict[str, float]:
-    ours, true = (torch.from_numpy(frame).permute(2, 0, 1)[None] for frame in (made, real))
-    mask = torch.from_numpy(truth.face_mask(index))[None, None]
-    error, similarity = squared_error(ours, true), ssim_map(ours, true)
-    return {
-        "psnr": decibels(mean_inside(error, None)).item(),
-        "psnr_face": decibels(mean_inside(error, mask)).item(),
-        "psnr_atvg": psnr_atvg(ours, true).item(),
-        "ssim": mean_inside(similarity, None).item(),
-        "ssim_face": mean_inside(similarity, mask).item(),
-        "ssim_gaussian": ssim(ours, true, window="gaussian").item(),
-    }
-
-
-def _cosines(
-    truth: Measurement, made: Measurement, block: list[tuple[int, np.ndarray, np.ndarray]], encoder: Any
-) -> np.ndarray:
-    """CSIM of each frame of a block."""
-    indices, *sides = zip(*block, strict=True)
-    features = [
-        torch.from_numpy(side.identity(encoder, np.stack(frames), indices[0]))
-        for side, frames in zip((made, truth), sides, strict=True)
-    ]
-    return csim(*features).numpy()
 
 
 def _face_scores(truth: Measurement, made: Measurement, seen: np.ndarray, settings: ScoreSettings) -> dict[str, float]:
@@ -297,15 +242,3 @@ def _notes(truth: Measurement, made: Measurement) -> str:
     if made.sound is None:
         notes.append("sound of the reference" if truth.sound else "no sound")
     return "; ".join(notes)
-
-
-def _mean(values: list[float]) -> float:
-    """Mean of the values that are there; nan if none is."""
-    there = [value for value in values if value == value]
-    return float(np.mean(there)) if there else NAN
-
-
-@cache
-def arcface_encoder(path: Path) -> Any:
-    """The network of an ONNX file, loaded once; see `evaluation.measure.load_arcface`."""
-    return load_arcface(path)

@@ -25,11 +25,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from evaluation.compare import DEFAULTS, NAN, ScoreSettings, arcface_encoder, measured_reference, score_pair
+from evaluation.compare import DEFAULTS, ScoreSettings, measured_reference, score_pair
 from evaluation.finished_rows import FinishedRows, NotKeptError
 from evaluation.head_pose import BIN_WIDTH, NORMALISERS, head_pose_ceiling, head_pose_floor, raw_and_centred
 from evaluation.matching import matched_videos
 from evaluation.origin import code_commit, run_of
+from evaluation.picture_scores import NAN, arcface_encoder
 from evaluation.processes import gathered, joined_processes, own_share
 from evaluation.score_rows import Row, format_table, mean_row, write_csv
 from media.digest import sha256

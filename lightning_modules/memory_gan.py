@@ -16,7 +16,7 @@ from lightning_modules.frame_augmentation import FrameAugmentation
 from lightning_modules.gathering import first_samples, in_global_order
 from lightning_modules.networks.discriminator import PatchDiscriminator
 from lightning_modules.networks.generator import Generator, Refined
-from lightning_modules.networks.memory import UNKNOWN, IdentityMemory, Retrieved, smooth_features
+from lightning_modules.networks.memory import UNKNOWN, IdentityMemory, smooth_features
 from lightning_modules.networks.spatial_encoder import SpatialEncoder
 from lightning_modules.precision import at_least_fp32
 from lightning_modules.schedules import with_linear_decay
@@ -180,6 +180,8 @@ class MemoryGAN(pl.LightningModule):
         """
         if self.identity_source == "none":
             return self.memory.values.new_zeros(len(frames), self.memory.values.shape[1])
+        if len(self.memory) == 1:  # as a rule after training on one person: there is nothing to choose, or to encode
+            return self.memory.values[self.memory.filled].expand(len(frames), -1)
         return self.memory.retrieve(self.spatial(frames)).values
 
     def on_train_start(self) -> None:
@@ -279,21 +281,9 @@ class MemoryGAN(pl.LightningModule):
         if not len(self.memory):
             return true
         found = self.memory.retrieve(self.spatial(batch["rendered"][:, -1]))
-        self.validation.update("retrieval_accuracy", self._is_same_person(found, batch, true).float())
+        right = self.memory.is_same_person(found, true, batch.get("speaker"))
+        self.validation.update("retrieval_accuracy", right.float())
         return found.values if self.identity_source == "memory" else true
-
-    def _is_same_person(self, found: Retrieved, batch: Batch, true: Tensor) -> Tensor:
-        """Whether each best match is of the sample's person, (B,) bool.
-
-        By their speakers where the memory holds the sample's and the match has one. Of people who only validate, as in
-        LRW or where a corpus is split by speaker, it can hold nothing: there, a similar identity feature is right.
-        """
-        alike = (found.values * true).sum(1) > self.memory.similarity_threshold
-        if "speaker" not in batch:
-            return alike
-        matched = self.memory.speakers[found.slots]
-        named = self.memory.knows(batch["speaker"]) & (matched != UNKNOWN)
-        return torch.where(named, matched == batch["speaker"], alike)
 
     def _discriminator_losses(self, batch: Batch, refined: Tensor) -> dict[str, Tensor]:
         # one pass for both: normalisation is per frame, so they do not see each other

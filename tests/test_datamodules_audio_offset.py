@@ -7,11 +7,16 @@ import numpy as np
 import pytest
 
 from datamodules.audio_offset import LARGEST, SHORTEST, OffsetEstimate, estimate_offset, offset_curve, offset_flag
+from datamodules.clip import shift_sound
+from datamodules.prepare import prepare_video
+from datamodules.synthetic.film import make_person_film
 from datamodules.synthetic.performance import perform
 from datamodules.synthetic.person import draw_person
 from face.coefficients import EXPRESSION
 from face.models.morphable_model import expression_scale, mouth_opening_map
 from face.models.registry import load_face_model
+from media.audio import read_audio
+from media.video import VideoWriter, stream_frames
 
 FRAMES = 300
 
@@ -78,6 +83,26 @@ def test_curve_does_not_care_about_units() -> None:
     np.testing.assert_allclose(curve, scaled, atol=1e-2)
 
 
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("film") / "person.mp4"
+    make_person_film(path, 10, seed=40)
+    return path
+
+
+@pytest.mark.parametrize("frames", [-6, 4])
+def test_a_film_whose_sound_was_moved_is_put_in_step(film: Path, tmp_path: Path, frames: int) -> None:
+    """From the file on: the sound of a film is moved, and preparation moves it back."""
+    moved = tmp_path / "moved.mp4"
+    with VideoWriter(moved, 512, 512, audio=shift_sound(read_audio(film), -frames)) as writer:
+        for picture in stream_frames(film):
+            writer.write(picture)
+    clip = prepare_video(moved, tmp_path / "clips")
+    assert clip.offset_estimate is not None
+    assert clip.offset_estimate == pytest.approx(frames, abs=1.5)
+    assert clip.audio_offset == frames
+
+
 @pytest.mark.data
 @pytest.mark.slow
 @pytest.mark.parametrize(
@@ -90,8 +115,6 @@ def test_recordings_out_of_step(name: str, lowest: float, highest: float) -> Non
     from face.reconstructors.geometry import Footage
     from face.reconstructors.registry import RECONSTRUCTIONS
     from face.tracking import track
-    from media.audio import read_audio
-    from media.video import stream_frames
 
     video = Path(__file__).parents[2] / "shared/data/personal" / f"{name}.mp4"
     if not video.exists():

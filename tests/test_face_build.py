@@ -1,4 +1,6 @@
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,8 @@ from face.models.facemesh import FILE as SHIPPED
 from face.tracking import track
 from media.video import stream_frames
 
-DATA = Path(__file__).parents[2] / "shared/data"
+ROOT = Path(__file__).parents[1]
+DATA = ROOT.parent / "shared/data"
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +119,17 @@ def test_equal_arrays_give_equal_bytes(tmp_path: Path) -> None:
     with np.load(io.BytesIO((tmp_path / "one.npz").read_bytes())) as read:
         np.testing.assert_array_equal(read["a"], arrays["a"])
         np.testing.assert_array_equal(read["b"], arrays["b"])
+
+
+def test_two_processes_build_the_same_bytes(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from face import build_facemesh as build;"
+        "build.EXPRESSIONS = 10; build.write_npz(Path(sys.argv[1]), build.build(people=9))"
+    )
+    made = [tmp_path / "one.npz", tmp_path / "two.npz"]
+    for path in made:
+        subprocess.run([sys.executable, "-c", program, str(path)], check=True, cwd=ROOT, timeout=200)
+    assert made[0].read_bytes() == made[1].read_bytes()
 
 
 @pytest.mark.slow

@@ -403,6 +403,21 @@ def test_augmentation_moves_what_g_and_d_see_and_not_what_the_memory_sees(tmp_pa
         assert torch.equal(seen["_generator_losses"][picture], wanted[picture])
 
 
+def test_a_memory_of_one_answers_without_encoding(monkeypatch):
+    module, batch = make_module(), next(iter(loader(count=4, batch_size=4)))
+    frames, identity = batch["rendered"][:, -1], batch["identity"][:1]
+    with pytest.raises(RuntimeError, match="memory is empty"):
+        module.retrieve(frames)
+    module.spatial.calibrate(frames)
+    module.memory.write(module.spatial(frames[:1]), identity, torch.tensor([0]))
+    the_long_way = module.memory.retrieve(module.spatial(frames)).values
+    monkeypatch.setattr(module.spatial, "forward", None)
+    assert torch.equal(module.retrieve(frames), the_long_way)
+    module.memory.write(torch.randn(1, 512), -identity, torch.tensor([1]))
+    with pytest.raises(TypeError):  # with two, it has to be asked
+        module.retrieve(frames)
+
+
 def test_face_weight_scales_the_error_inside_the_mask():
     module, sample = make_module(face_weight=4.0), Frames()[0]
     batch = {name: value[None] for name, value in sample.items()}

@@ -164,6 +164,27 @@ class IdentityMemory(nn.Module):
         """
         return (speakers != UNKNOWN) & torch.isin(speakers, self.speakers)
 
+    def is_same_person(self, found: Retrieved, values: Tensor, speakers: Tensor | None = None) -> Tensor:
+        """Whether each best match is of the sample's person.
+
+        By their speakers where the memory holds the sample's and the match has one. Of people who only validate, as in
+        LRW or where a corpus is split by speaker, it can hold nothing: there, a similar identity feature is right.
+
+        Args:
+            found: What `retrieve` gave for the samples.
+            values: (B, value_size) unit identity features of the samples.
+            speakers: (B,) int64 who they are of, where that is known.
+
+        Returns:
+            (B,) bool.
+        """
+        alike = (found.values * values).sum(1) > self.similarity_threshold
+        if speakers is None:
+            return alike
+        matched = self.speakers[found.slots]
+        named = self.knows(speakers) & (matched != UNKNOWN)
+        return torch.where(named, matched == speakers, alike)
+
     @torch.no_grad()
     def forget_speakers(self) -> None:
         """Make all speakers unknown: in another corpus the same numbers are other people."""
