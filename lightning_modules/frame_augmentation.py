@@ -51,7 +51,8 @@ class FrameAugmentation:
         planes = torch.cat([batch[name].flatten(1, -3) for name in names], 1)
         size: tuple[int, int] = (planes.shape[-2], planes.shape[-1])
         matrices = torch.from_numpy(self._similarities(np.array(draws), size)).to(planes)
-        moved = warp_affine(planes, matrices, size, padding_mode="border")
+        with torch.autocast(planes.device.type, enabled=False):  # in bf16, places would be a pixel off
+            moved = warp_affine(planes, matrices, size, padding_mode="border")
         parts = moved.split([batch[name][0].numel() // (size[0] * size[1]) for name in names], dim=1)
         return batch | {name: part.reshape(batch[name].shape) for name, part in zip(names, parts, strict=True)}
 

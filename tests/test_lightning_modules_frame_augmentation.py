@@ -83,6 +83,13 @@ def test_frames_without_a_mask_move_alike():
     torch.testing.assert_close(moved["target"], wanted["target"])
 
 
+def test_places_are_exact_in_mixed_precision_too():
+    augmentation, batch = FrameAugmentation(shift=0.1, rotation=10, scale=0.1), make_batch()
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = augmentation(batch, 0, 0)
+    assert torch.equal(mixed["target"], augmentation(batch, 0, 0)["target"])
+
+
 @pytest.mark.parametrize("wrong", [{"shift": -0.1}, {"rotation": 90}, {"scale": float("nan")}])
 def test_impossible_ranges_are_refused(wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} is .*it must be from 0"):
