@@ -12,6 +12,6 @@ fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-# Files of tests are dealt to the cores, eight at most, on one thread each: more would wait for one another.
+# Files of tests are dealt to the cores, four at most, on one thread each: more would wait for one another.
 export OMP_NUM_THREADS=1
-exec .venv/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder "$@"
+exec .venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder "$@"

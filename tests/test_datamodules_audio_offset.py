@@ -86,7 +86,7 @@ def test_curve_does_not_care_about_units() -> None:
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("film") / "person.mp4"
-    make_person_film(path, 10, seed=40)
+    make_person_film(path, 12, seed=40)
     return path
 
 
@@ -98,8 +98,6 @@ def test_a_film_whose_sound_was_moved_is_put_in_step(film: Path, tmp_path: Path,
         for picture in stream_frames(film):
             writer.write(picture)
     clip = prepare_video(moved, tmp_path / "clips")
-    assert clip.offset_estimate is not None
-    assert clip.offset_estimate == pytest.approx(frames, abs=1.5)
     assert clip.audio_offset == frames
 
 

@@ -35,13 +35,13 @@ def test_an_error_ends_everything(workers):
 
 
 def test_an_address_where_nothing_listens_is_refused_at_once(monkeypatch):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    with pytest.raises(InputError, match=f"no Ray cluster at 127.0.0.1:{port} .*RAY_ADDRESS"):
-        RayWorkers()
+    with socket.socket() as taken:  # and does not listen
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
+        with pytest.raises(InputError, match=f"no Ray cluster at 127.0.0.1:{port} .*RAY_ADDRESS"):
+            RayWorkers()
 
 
 def test_one_worker_killed_gives_the_same_bytes(workers, tmp_path):

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from skimage.metrics import mean_squared_error
 
 from datamodules.clip import Clip
 from datamodules.prepare import prepare_video
-from datamodules.rendered_frames import channels_last, clip_albedo, render_clip
+from datamodules.rendered_frames import channels_last, render_clip
+from face.albedo import ALBEDOS
 from face.models.registry import load_face_model
 from face.rendering import Renderer
 
@@ -23,7 +25,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
 
 def decibels_inside_the_face(clip: Clip, albedo: str) -> float:
     renderer = Renderer(load_face_model())
-    colours = clip_albedo(clip, albedo, renderer, clip.frames(clip.training))
+    learned = torch.from_numpy(clip.coefficients[clip.training])
+    colours = ALBEDOS[albedo](clip.frames(clip.training), learned, renderer)
     values = []
     for first in range(300, 600, 100):  # ten frames of each 100
         frames = render_clip(clip, slice(first, first + 10), renderer, colours)

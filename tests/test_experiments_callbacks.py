@@ -91,7 +91,7 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path):
 
 
 def test_killed_run_repeats_at_most_an_epoch_and_ends_the_same(tmp_path):
-    code = f"import sys; from tests.test_experiments_callbacks import fit; fit({str(tmp_path / 'killed')!r}, 4, 0.05)"
+    code = f"import sys; from tests.test_experiments_callbacks import fit; fit({str(tmp_path / 'killed')!r}, 4, 0.2)"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1], stderr=subprocess.DEVNULL)
     place = tmp_path / "killed" / "checkpoints" / "audio2pose" / "last.ckpt"
     deadline = time.monotonic() + 200
@@ -101,7 +101,7 @@ def test_killed_run_repeats_at_most_an_epoch_and_ends_the_same(tmp_path):
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     done = torch.load(place, weights_only=True)["epoch"]
-    assert done in (0, 1)
+    assert done < 3  # it was killed in the middle
     for name, value in fit(tmp_path / "killed", 4).items():
         assert torch.equal(value, fit_once(tmp_path)[name]), name
 

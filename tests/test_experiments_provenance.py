@@ -46,7 +46,7 @@ def test_a_resumed_run_has_two_starts_and_keeps_its_stages(tmp_path):
         ("prepare", "finished"),
         ("fit", "KeyboardInterrupt"),
     ]
-    assert 0.05 <= facts["stages"][0]["seconds"] < 1
+    assert 0.05 <= facts["stages"][0]["seconds"] < 20
     assert (facts["video_sha256"], facts["assets"]) == ("ab", {"detector": "cd"})
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".json") == ["provenance.json"]
 

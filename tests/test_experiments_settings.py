@@ -22,6 +22,7 @@ from experiments.settings import (
     run_id,
     save_settings,
 )
+from lightning_modules.frame_augmentation import FrameAugmentation
 from media.errors import InputError
 
 CORPORA = ("prepare_lrw", "audio2pose_general", "memory_gan_general", "table2")
@@ -136,6 +137,16 @@ def test_a_block_is_not_a_value():
 )
 def test_limits(argument):
     assert argument.partition("=")[0] in refusal(argument)
+
+
+@pytest.mark.parametrize(("name", "highest"), [("shift", 0.25), ("rotation", 45.0), ("scale", 0.5)])
+def test_limits_of_moved_frames_are_those_of_their_class(name, highest):
+    setting = f"memory_gan.augmentation.{name}"
+    FrameAugmentation(**{name: highest})
+    compose([f"{setting}={highest}"])
+    with pytest.raises(ValueError, match=name):
+        FrameAugmentation(**{name: 1.01 * highest})
+    assert setting in refusal(f"{setting}={1.01 * highest}")
 
 
 def test_grid_is_a_product():

@@ -393,9 +393,15 @@ def test_augmentation_moves_what_g_and_d_see_and_not_what_the_memory_sees(tmp_pa
             return method(batch, *rest)
 
         monkeypatch.setattr(module, name, spied)
+
+    def keep_what_g_sees(_, inputs):
+        seen.setdefault("generator", inputs[0])
+
+    module.generator.register_forward_pre_hook(keep_what_g_sees)
     make_trainer(tmp_path, max_epochs=1).fit(module, DataLoader(Frames(2), batch_size=2))
     plain = next(iter(DataLoader(Frames(2), batch_size=2)))
     wanted = FrameAugmentation(**MOVED)(plain, 0, 0)
+    assert torch.equal(seen["generator"], wanted["rendered"])
     for picture in ("rendered", "target", "face_mask"):
         assert torch.equal(seen["_update_memory"][picture], plain[picture])
         assert not torch.allclose(wanted[picture], plain[picture], atol=0.01)
