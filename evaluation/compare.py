@@ -1,6 +1,7 @@
 """One generated video against the real one: every metric, one row."""
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from evaluation.lip_sync import mouth_correlation
 from evaluation.measure import SIZE, Measurement, Sound, measure, track_file
 from evaluation.motion_spectra import motion_spectra_distance
 from evaluation.origin import code_commit, run_of
-from evaluation.picture_scores import NAN, arcface_encoder, picture_scores
+from evaluation.picture_scores import arcface_encoder, picture_scores
 from evaluation.score_rows import Row
 from media.ahead import ahead
 from media.digest import sha256
@@ -201,13 +202,13 @@ def _face_scores(truth: Measurement, made: Measurement, seen: np.ndarray, settin
 def _ceiling(truth: Measurement, settings: ScoreSettings) -> dict[str, Any]:
     angles = torch.from_numpy(truth.angles[~truth.bridged])
     if len(angles) < 2:
-        return {"hs_ceiling": NAN}
+        return {"hs_ceiling": math.nan}
     return {"hs_ceiling": head_pose_ceiling(angles, **settings.head_pose)["hs"]}
 
 
 def _sound_scores(truth: Measurement, made: Measurement, frames: int) -> dict[str, float]:
     """Movement against the sound of the generated file, or of the reference if that has none."""
-    scores = dict.fromkeys(("beat_align", "beat_align_chance", "av_offset", "av_confidence"), NAN)
+    scores = dict.fromkeys(("beat_align", "beat_align_chance", "av_offset", "av_confidence"), math.nan)
     sound = _sound_of(truth, made)
     if sound is None:
         return scores

@@ -1,5 +1,6 @@
 """The metrics of the pixels of two videos, frame by frame, side by side on all cores."""
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import islice
@@ -18,7 +19,6 @@ from evaluation.psnr_atvg import psnr_atvg
 from evaluation.ssim import ssim, ssim_map
 from media.ahead import ahead
 
-NAN = float("nan")
 _BLOCK = 16  # frames compared side by side; bounds the memory
 
 
@@ -55,7 +55,7 @@ def picture_scores(
             values = list(pool.map(lambda pair: _frame_scores(truth, *pair), block))
             if encoder is not None:
                 cosines = _cosines(truth, made, block, encoder)
-                cosines[~seen[block[0][0] :][: len(block)]] = NAN
+                cosines[~seen[block[0][0] :][: len(block)]] = math.nan
                 values = [row | {"csim": float(value)} for row, value in zip(values, cosines, strict=True)]
             rows += values
     return {key: _mean([row[key] for row in rows]) for key in rows[0]}
@@ -90,4 +90,4 @@ def _cosines(
 def _mean(values: list[float]) -> float:
     """Mean of the values that are there; nan if none is."""
     there = [value for value in values if value == value]
-    return float(np.mean(there)) if there else NAN
+    return float(np.mean(there)) if there else math.nan

@@ -14,6 +14,7 @@ import base64
 import hashlib
 import json
 import logging
+import math
 import shutil
 import sys
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ from evaluation.finished_rows import FinishedRows, NotKeptError
 from evaluation.head_pose import BIN_WIDTH, NORMALISERS, head_pose_ceiling, head_pose_floor, raw_and_centred
 from evaluation.matching import matched_videos
 from evaluation.origin import code_commit, run_of
-from evaluation.picture_scores import NAN, arcface_encoder
+from evaluation.picture_scores import arcface_encoder
 from evaluation.processes import gathered, joined_processes, own_share
 from evaluation.score_rows import Row, format_table, mean_row, write_csv
 from media.digest import sha256
@@ -177,7 +178,7 @@ def _bounds(references: Sequence[np.ndarray], columns: list[str], settings: Scor
         if others:
             chosen = [others[k * len(others) // min(len(others), OTHERS)] for k in range(min(len(others), OTHERS))]
             floors.append(raw_and_centred(head_pose_floor, angles, chosen, **settings.head_pose))
-    empty = {column: "" if column in ("notes", "run", "data", "commit") else NAN for column in columns}
+    empty = {column: "" if column in ("notes", "run", "data", "commit") else math.nan for column in columns}
     return [
         {**empty, **mean_row(rows, name), "name": name} for name, rows in ((CEILING, ceilings), (FLOOR, floors)) if rows
     ]
@@ -233,7 +234,7 @@ def _normaliser(text: str) -> str | float:
     try:
         degrees = float(text)
     except ValueError:
-        degrees = NAN
+        degrees = math.nan
     if not degrees > 0:
         raise InputError(f"--normaliser {text}: give {', '.join(NORMALISERS)}, or degrees above 0")
     return degrees

@@ -12,7 +12,7 @@ from evaluation.psnr import PSNR
 from evaluation.ssim import SSIM
 from lightning_modules import losses
 from lightning_modules.averaging import averaged_copy, follow
-from lightning_modules.frame_augmentation import FrameAugmentation
+from lightning_modules.frame_augmentation import Batch, FrameAugmentation
 from lightning_modules.gathering import first_samples, in_global_order
 from lightning_modules.networks.discriminator import PatchDiscriminator
 from lightning_modules.networks.generator import Generator, Refined
@@ -24,7 +24,6 @@ from lightning_modules.validation import ValidationMeans
 
 __all__ = ["LOSS_WEIGHTS", "MemoryGAN", "Refined", "smooth_features"]
 
-Batch = dict[str, Tensor]
 IDENTITY_SOURCES = ("memory", "true", "none")
 LOSS_WEIGHTS = {
     "adversarial": 1.0,  # paper, Eq. 4
