@@ -46,7 +46,8 @@ def squared_error(generated: Tensor, reference: Tensor) -> Tensor:
     """
     if generated.dtype == reference.dtype == torch.uint8:  # whole numbers until the end: exact, and a third of the time
         difference = generated.int() - reference.int()
-        return (difference * difference).sum(dim=1, keepdim=True).double() / (generated.shape[1] * 255**2)
+        squares = (difference * difference).sum(dim=1, keepdim=True, dtype=torch.int32)
+        return squares.double() / (generated.shape[1] * 255**2)
     return (unit_range(generated) - unit_range(reference)).square().mean(dim=1, keepdim=True)
 
 

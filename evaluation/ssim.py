@@ -142,7 +142,7 @@ def _compiled_map(generated: Tensor, reference: Tensor, window: str) -> Tensor:
     similarity = torch.empty(batch, 1, height - border, width - border, dtype=torch.float64)
     for ours, real, values in zip(x, y, similarity[:, 0].numpy(), strict=True):
         if window == "uniform":
-            uniform_similarity(ours, real, channels, UNIFORM_SIZE, (K1 * 255) ** 2, (K2 * 255) ** 2, values)
+            uniform_similarity(ours, real, channels, (K1 * 255) ** 2, (K2 * 255) ** 2, values)
         else:
             gaussian_similarity(ours, real, channels, taps.numpy(), (K1 * 255) ** 2, (K2 * 255) ** 2, values)
     return similarity

@@ -1,86 +1,88 @@
 """SSIM of bytes on a processor: loops over rows of interleaved channels, compiled by numba.
 
-Rows stay in the cache from one window to the next, and a row of all channels is one long vector.
+Rows stay in the cache from one window to the next, and a row of all channels is one long vector. The sums over a window
+are written out: a loop over its 7 or 11 places inside would take three times as long, as it would not be vectorised.
 """
 
 import numba
 import numpy as np
+
+_UNIFORM, _GAUSSIAN = 7, 11  # places of the two windows, as in evaluation.ssim
 
 _compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 
 @_compiled
 def uniform_similarity(
-    x: np.ndarray, y: np.ndarray, channels: int, size: int, c1: float, c2: float, similarity: np.ndarray
+    x: np.ndarray, y: np.ndarray, channels: int, c1: float, c2: float, similarity: np.ndarray
 ) -> None:
-    """Fills SSIM with a uniform window and sample moments; all sums are whole numbers, so exact.
+    """Fills SSIM with a uniform window of 7 x 7 and sample moments; all sums are whole numbers, so exact.
 
     Args:
         x: (H, C W) uint8, channels of a pixel side by side.
         y: the same.
         channels: C.
-        size: side of the window, at most 128 (sums must fit into 32 bits).
         c1: (K1 255)².
         c2: (K2 255)².
-        similarity: (H - size + 1, W - size + 1) float64, the mean over channels.
+        similarity: (H - 6, W - 6) float64, the mean over channels.
     """
-    length = x.shape[1] - (size - 1) * channels
-    columns, totals = np.zeros((4, x.shape[1]), np.int32), np.empty(length, np.int32)
+    length = x.shape[1] - (_UNIFORM - 1) * channels
+    columns = np.zeros((4, x.shape[1]), np.int32)
     means, values = np.empty((4, length)), np.empty(length)
-    scale, correction = 1.0 / (size * size), size * size / (size * size - 1.0)
+    positions = _UNIFORM**2
     for row in range(x.shape[0]):
         _add_products(x[row], y[row], 1, columns)
-        if row >= size:
-            _add_products(x[row - size], y[row - size], -1, columns)
-        if row < size - 1:
+        if row >= _UNIFORM:
+            _add_products(x[row - _UNIFORM], y[row - _UNIFORM], -1, columns)
+        if row < _UNIFORM - 1:
             continue
         for moment in range(4):
-            source, mean = columns[moment], means[moment]
-            totals[:] = source[:length]
-            for offset in range(1, size):
-                shift = offset * channels
-                for k in range(length):
-                    totals[k] += source[k + shift]
-            for k in range(length):
-                mean[k] = totals[k] * scale
-        _similarities(means, correction, c1, c2, values)
-        _mean_of_channels(values, channels, similarity[row - size + 1])
+            _sum_seven(columns[moment], channels, 1.0 / positions, means[moment])
+        _similarities(means, positions / (positions - 1.0), c1, c2, values)
+        _mean_of_channels(values, channels, similarity[row - _UNIFORM + 1])
 
 
 @_compiled
 def gaussian_similarity(
     x: np.ndarray, y: np.ndarray, channels: int, taps: np.ndarray, c1: float, c2: float, similarity: np.ndarray
 ) -> None:
-    """Fills SSIM with a separable window of weights that sum to 1, and population moments.
+    """Fills SSIM with a separable window of 11 x 11 weights that sum to 1, and population moments.
 
     Args:
         x: (H, C W) uint8, channels of a pixel side by side.
         y: the same.
         channels: C.
-        taps: (S,) float64, symmetric, S odd.
+        taps: (11,) float64, symmetric.
         c1: (K1 255)².
         c2: (K2 255)².
-        similarity: (H - S + 1, W - S + 1) float64, the mean over channels.
+        similarity: (H - 10, W - 10) float64, the mean over channels.
     """
-    size, row_length = len(taps), x.shape[1]
-    length = row_length - (size - 1) * channels
-    columns, means, values = np.empty(row_length), np.empty((4, length)), np.empty(length)
-    products = np.empty((size, 4, row_length))  # of the last rows, in turn
+    row_length, n = x.shape[1], channels
+    length = row_length - (_GAUSSIAN - 1) * n
+    columns, means, values = np.empty((4, row_length)), np.empty((4, length)), np.empty(length)
+    products = np.empty((_GAUSSIAN, 4 * row_length))  # of the last rows, in turn
     for row in range(x.shape[0]):
-        fresh = products[row % size]
-        for k in range(row_length):
-            a, b = np.float64(x[row, k]), np.float64(y[row, k])
-            fresh[0, k] = a
-            fresh[1, k] = b
-            fresh[2, k] = a * a + b * b
-            fresh[3, k] = a * b
-        if row < size - 1:
+        _put_products(x[row], y[row], products[row % _GAUSSIAN].reshape(4, row_length))
+        if row < _GAUSSIAN - 1:
             continue
+        p, top = products, row + 1  # as many rows above, modulo their number
+        _weigh_eleven(
+            *(p[top % 11], p[(top + 1) % 11], p[(top + 2) % 11], p[(top + 3) % 11], p[(top + 4) % 11]),
+            *(p[(top + 5) % 11], p[(top + 6) % 11], p[(top + 7) % 11], p[(top + 8) % 11], p[(top + 9) % 11]),
+            p[(top + 10) % 11],
+            taps,
+            columns.reshape(-1),
+        )
         for moment in range(4):
-            _weigh_rows(products, moment, row - size + 1, taps, columns)
-            _weigh_columns(columns, channels, taps, means[moment])
+            c = columns[moment]
+            _weigh_eleven(
+                *(c, c[n:], c[2 * n :], c[3 * n :], c[4 * n :], c[5 * n :], c[6 * n :], c[7 * n :], c[8 * n :]),
+                *(c[9 * n :], c[10 * n :]),
+                taps,
+                means[moment],
+            )
         _similarities(means, 1.0, c1, c2, values)
-        _mean_of_channels(values, channels, similarity[row - size + 1])
+        _mean_of_channels(values, channels, similarity[row - _GAUSSIAN + 1])
 
 
 @_compiled
@@ -95,30 +97,46 @@ def _add_products(x: np.ndarray, y: np.ndarray, sign: int, sums: np.ndarray) -> 
 
 
 @_compiled
-def _weigh_rows(products: np.ndarray, moment: int, top: int, taps: np.ndarray, total: np.ndarray) -> None:
-    """The weighted sum of the rows from `top` on; equal weights above and below are multiplied once."""
-    size, half = len(taps), len(taps) // 2
-    middle = products[(top + half) % size, moment]
-    for k in range(len(total)):
-        total[k] = taps[half] * middle[k]
-    for offset in range(half):
-        above, below = products[(top + offset) % size, moment], products[(top + size - 1 - offset) % size, moment]
-        tap = taps[offset]
-        for k in range(len(total)):
-            total[k] += tap * (above[k] + below[k])
+def _put_products(x: np.ndarray, y: np.ndarray, products: np.ndarray) -> None:
+    """Fills (4, C W) with x, y, x² + y², x y of a row."""
+    for k in range(len(x)):
+        a, b = np.float64(x[k]), np.float64(y[k])
+        products[0, k] = a
+        products[1, k] = b
+        products[2, k] = a * a + b * b
+        products[3, k] = a * b
 
 
 @_compiled
-def _weigh_columns(row: np.ndarray, channels: int, taps: np.ndarray, mean: np.ndarray) -> None:
-    """The weighted sums of neighbouring pixels of a row."""
-    size, half = len(taps), len(taps) // 2
-    tap, shift = taps[half], half * channels
+def _sum_seven(row: np.ndarray, channels: int, scale: float, mean: np.ndarray) -> None:
+    """Scaled sums of seven neighbouring pixels of a row."""
+    one, two, three = row[channels:], row[2 * channels :], row[3 * channels :]
+    four, five, six = row[4 * channels :], row[5 * channels :], row[6 * channels :]
     for k in range(len(mean)):
-        mean[k] = tap * row[k + shift]
-    for offset in range(half):
-        tap, left, right = taps[offset], offset * channels, (size - 1 - offset) * channels
-        for k in range(len(mean)):
-            mean[k] += tap * (row[k + left] + row[k + right])
+        mean[k] = scale * (row[k] + one[k] + two[k] + three[k] + four[k] + five[k] + six[k])
+
+
+@_compiled
+def _weigh_eleven(
+    r0: np.ndarray,
+    r1: np.ndarray,
+    r2: np.ndarray,
+    r3: np.ndarray,
+    r4: np.ndarray,
+    r5: np.ndarray,
+    r6: np.ndarray,
+    r7: np.ndarray,
+    r8: np.ndarray,
+    r9: np.ndarray,
+    r10: np.ndarray,
+    taps: np.ndarray,
+    total: np.ndarray,
+) -> None:
+    """The weighted sum of eleven rows; equal weights on both sides of the middle are multiplied once."""
+    t0, t1, t2, t3, t4, t5 = taps[0], taps[1], taps[2], taps[3], taps[4], taps[5]
+    for k in range(len(total)):
+        outer = t0 * (r0[k] + r10[k]) + t1 * (r1[k] + r9[k]) + t2 * (r2[k] + r8[k])
+        total[k] = t5 * r5[k] + t4 * (r4[k] + r6[k]) + t3 * (r3[k] + r7[k]) + outer
 
 
 @_compiled

@@ -137,7 +137,7 @@ class LandmarkNet:
         return Sighting(points, float(seen[_LOGIT].item()))
 
 
-@lru_cache(maxsize=1)  # a tracker has two of these networks, and cutting takes a sixth of a second
+@lru_cache(maxsize=1)  # every tracker has this network, and cutting takes a sixth of a second
 def _parts(model: Path) -> list[bytes]:
     """The first network and those of the second looks, as TFLite files."""
     cuts = [(patch, [found]) for patch, found, *_ in _SECOND_LOOKS]

@@ -46,7 +46,7 @@ class Reduced:
     """Part of a picture, smaller by a whole number: what shrinking without aliasing starts from.
 
     Attributes:
-        blocks: float32 (h, w, 3) means of blocks of pixels, in [0, 1].
+        blocks: (h, w, 3) means of blocks of pixels, float32 in [0, 1]; the picture's own bytes where blocks are pixels.
         left: Of the blocks, in blocks from the picture's edge.
         top: Likewise.
         block: Side of a block in pixels.
@@ -72,6 +72,7 @@ class Reduced:
             limits,
             size,
             replicate,
+            1 / 255 if self.blocks.dtype == np.uint8 else 1.0,
         )
 
 
@@ -85,6 +86,8 @@ def reduce_around(frame: np.ndarray, squares: Sequence[Square], size: int) -> Re
     """
     height, width = frame.shape[:2]
     block = max(1, round(min(square.side for square in squares) / size))
+    if block == 1:
+        return Reduced(np.ascontiguousarray(frame), 0, 0, 1, width, height)
     reaches = [
         square.side * (abs(math.cos(square.angle)) + abs(math.sin(square.angle))) / 2 + 2 * block for square in squares
     ]
@@ -156,25 +159,40 @@ def _interpolate(
     limits: np.ndarray,
     size: int,
     replicate: bool,
+    unit: float,
 ) -> np.ndarray:
-    """Bilinear samples of a turned square grid; `axis` is one output pixel along x, `limits` the picture's edges."""
+    """Bilinear samples, times `unit`, of a turned square grid; `axis` is a step along its x, `limits` the edges."""
     height, width = picture.shape[:2]
-    image = np.zeros((size, size, 3), np.float32)
+    image = np.empty((size, size, 3), np.float32)
+    values, one = picture.reshape(-1), np.float32(1)
+    # of the pixels of a row, in loops of their own, which are vectorised; indices are unsigned, so that numba does not
+    # look whether they are negative
+    corner, right, down = np.empty(size, np.uint32), np.empty(size, np.uint32), np.empty(size, np.uint32)
+    a, b, shown = np.empty(size, np.float32), np.empty(size, np.float32), np.empty(size, np.float32)
     for row in range(size):
-        down = row + 0.5 - size / 2
+        below = row + 0.5 - size / 2
         for column in range(size):
             along = column + 0.5 - size / 2
-            x = centre[0] + axis[0] * along - axis[1] * down
-            y = centre[1] + axis[1] * along + axis[0] * down
-            if not replicate and (x < limits[0] or y < limits[1] or x > limits[2] or y > limits[3]):
-                continue
+            x = centre[0] + axis[0] * along - axis[1] * below
+            y = centre[1] + axis[1] * along + axis[0] * below
+            outside = x < limits[0] or y < limits[1] or x > limits[2] or y > limits[3]
+            shown[column] = 0.0 if outside and not replicate else unit
             u = min(max(x - 0.5, 0.0), width - 1.0)  # pixel centres lie at .5
             v = min(max(y - 0.5, 0.0), height - 1.0)
-            left, top = int(u), int(v)
-            right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
-            a, b = np.float32(u - left), np.float32(v - top)
-            for channel in range(3):
-                upper = picture[top, left, channel] * (1 - a) + picture[top, right, channel] * a
-                lower = picture[bottom, left, channel] * (1 - a) + picture[bottom, right, channel] * a
-                image[row, column, channel] = upper * (1 - b) + lower * b
+            left, top = np.int32(u), np.int32(v)
+            a[column], b[column] = np.float32(u - left), np.float32(v - top)
+            corner[column] = 3 * (top * width + left)
+            right[column], down[column] = 3 * (left < width - 1), 3 * width * (top < height - 1)
+        line = image[row].reshape(-1)
+        for column in range(size):
+            above, beneath = (one - b[column]) * shown[column], b[column] * shown[column]
+            upper_left, upper_right = (one - a[column]) * above, a[column] * above
+            lower_left, lower_right = (one - a[column]) * beneath, a[column] * beneath
+            first, across = corner[column], corner[column] + right[column]
+            under, opposite = first + down[column], across + down[column]
+            place = np.uint32(3 * column)
+            for channel in range(np.uint32(3)):
+                upper = values[first + channel] * upper_left + values[across + channel] * upper_right
+                lower = values[under + channel] * lower_left + values[opposite + channel] * lower_right
+                line[place + channel] = upper + lower
     return image

@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.transform import rescale
 
 from face.crop import Crop, crop_around
+from face.resampling import resample
 
 
 def gradient(height: int, width: int) -> np.ndarray:
@@ -62,6 +63,14 @@ def test_as_pillow_does(x, y, side):
     difference = np.abs(Crop(x, y, side, 100).apply(frame) - wanted)
     assert difference.max() <= 4  # Pillow rounds and clips between rows and columns
     assert (difference <= 1).mean() > 0.99
+
+
+def test_a_picture_that_is_the_crop_stays_as_it_is():
+    frame = np.random.default_rng(2).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    found = Crop(0, 0, 96, 96).apply(frame)
+    assert np.array_equal(found, resample(frame, 0, 0, 96, 96))  # no short way round the kernel
+    assert np.array_equal(found, frame)
+    assert not np.shares_memory(found, frame)
 
 
 def test_outside_repeats_the_edge():

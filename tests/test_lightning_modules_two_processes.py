@@ -6,6 +6,7 @@ Run as a script, this file is one of the processes.
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -104,13 +105,13 @@ JOBS = {  # name -> module, data sets of training and validation, stage, precisi
 }
 
 
-def train(folder, processes):
+def train(folder, processes, accelerator):
     """Five steps of every job, as the data modules and the settings of a run would have them."""
     for name, (make, training, validation, stage, precision) in JOBS.items():
         module = make()
         settings = {"trainer": {"strategy": "auto", "devices": processes, "num_nodes": 1}}
         trainer = pl.Trainer(
-            accelerator="cpu",
+            accelerator=accelerator,
             devices=processes,
             strategy=training_strategy(settings, stage),
             precision=precision,
@@ -131,16 +132,29 @@ def train(folder, processes):
             evaluation_loader(validation, 1, rank, processes),
         )
         values = {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
-        result = {"state": module.state_dict(), "values": values, "steps": int(module.steps)}
+        state = {key: value.cpu() for key, value in module.state_dict().items()}
+        result = {"state": state, "values": values, "steps": int(module.steps)}
         torch.save(result, Path(folder) / f"{name}-{processes}-{trainer.global_rank}.pt")
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("processes")
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    for processes in (1, 2):
-        command = [sys.executable, __file__, str(folder), str(processes)]
+    return run_jobs(tmp_path_factory.mktemp("processes"), (1, 2), "cpu")
+
+
+@pytest.fixture(scope="module")
+def graphics_results(tmp_path_factory):
+    """The same on graphics processors: one, and where the machine has more, two that speak NCCL."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    return run_jobs(tmp_path_factory.mktemp("graphics"), range(1, min(torch.cuda.device_count(), 2) + 1), "gpu")
+
+
+def run_jobs(folder, counts, accelerator):
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    for processes in counts:
+        command = [sys.executable, __file__, str(folder), str(processes), accelerator]
         subprocess.run(command, check=True, env=environment, timeout=250)
     return {path.stem: torch.load(path) for path in folder.iterdir()}
 
@@ -155,6 +169,26 @@ def test_two_processes_learn_what_one_learns(results, job):
             torch.testing.assert_close(two["state"][name], value, rtol=0, atol=1e-9, msg=lambda text, n=name: n + text)
         else:
             assert torch.equal(two["state"][name], value), name
+
+
+@pytest.mark.parametrize("job", ["gan_fp64", "lstm_fp64"])
+def test_graphics_processors_learn_what_processors_learn(results, graphics_results, job):
+    expected = results[f"{job}-1-0"]
+    runs = {name: result for name, result in graphics_results.items() if name.startswith(job)}
+    assert len(runs) == (3 if torch.cuda.device_count() > 1 else 1)
+    for run, result in runs.items():
+        assert result["values"] == pytest.approx(expected["values"], abs=1e-6), run
+        for name, value in expected["state"].items():
+            message = partial("{}: {}: {}".format, run, name)
+            torch.testing.assert_close(result["state"][name], value, rtol=0, atol=1e-9, msg=message)
+
+
+def test_bf16_on_graphics_processors_gives_numbers(graphics_results):
+    for name, result in graphics_results.items():
+        if name.startswith(("gan_bf16", "lstm_fp32")):
+            assert result["steps"] == 5
+            assert all(value.isfinite().all() for value in result["state"].values()), name
+            assert graphics_results[name[:-1] + "0"]["values"] == result["values"]
 
 
 def test_five_steps_did_something(results):
@@ -191,4 +225,4 @@ def test_validation_counts_every_sample_once(results, job):
 
 
 if __name__ == "__main__":
-    train(sys.argv[1], int(sys.argv[2]))
+    train(sys.argv[1], int(sys.argv[2]), sys.argv[3])
