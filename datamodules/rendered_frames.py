@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from datamodules.clip import Clip, batches
+from datamodules.filmed_mouths import FilmedMouths
 from datamodules.windows import RenderedFrames
 from face.albedo import ALBEDOS, Frames
 from face.rendering import Renderer, Rendering, compose
@@ -16,15 +17,20 @@ _BATCH = 25  # frames rendered at once; one second keeps the working memory belo
 
 
 def render_over(
-    renderer: Renderer, coefficients: torch.Tensor, albedo: torch.Tensor, background: torch.Tensor
+    renderer: Renderer,
+    coefficients: torch.Tensor,
+    albedo: torch.Tensor,
+    background: torch.Tensor,
+    interior: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Render faces over backgrounds, the mouth's inside black (SPEC, stage 2).
+    """Render faces over backgrounds.
 
     Args:
         renderer: Of the clip's face model.
         coefficients: (B, 257) χ.
         albedo: (V, 3) of the person.
         background: (B, 3, H, W) uint8.
+        interior: (B, 3, H, W) uint8, what is seen between the lips; None for black (SPEC, stage 2).
 
     Returns:
         (B, 3, H, W) uint8 rendered frames and (B, 1, H, W) uint8 face masks, mouth included, eye holes excluded.
@@ -32,14 +38,19 @@ def render_over(
     with torch.no_grad():
         rendering = renderer.render(coefficients, albedo)
     if rendering.image.device.type == "cpu":
-        return _laid_over(rendering, background)
-    image = compose(rendering, background.float() / 255)
+        return _laid_over(rendering, background, torch.zeros_like(background) if interior is None else interior)
+    image = compose(rendering, background.float() / 255, None if interior is None else interior.float() / 255)
     mask = (rendering.mask + rendering.mouth).clamp(max=1)
     return _bytes(image), _bytes(mask)
 
 
 def render_clip(
-    clip: Clip, part: slice, renderer: Renderer, albedo: torch.Tensor, frames: Frames | None = None
+    clip: Clip,
+    part: slice,
+    renderer: Renderer,
+    albedo: torch.Tensor,
+    frames: Frames | None = None,
+    mouths: FilmedMouths | None = None,
 ) -> RenderedFrames:
     """Render a part of a clip over the true frames.
 
@@ -49,14 +60,20 @@ def render_clip(
         renderer: Of the clip's face model.
         albedo: (V, 3) of the person.
         frames: (T, H, W, 3) uint8 of the clip where they are at hand.
+        mouths: Of the clip, to be seen between the lips of a part of its training frames; None for black.
 
     Returns:
         The frames, in order of time.
     """
     rendered, targets, masks = [], [], []
+    source: int | None = None
     for piece in batches(part, _BATCH):
         target = channels_first(clip.frames(piece) if frames is None else frames[piece])
-        image, mask = render_over(renderer, torch.from_numpy(clip.coefficients[piece]), albedo, target)
+        chi, interior = clip.coefficients[piece], None
+        if mouths is not None:
+            sources = mouths.choose(chi, source, own=piece.start)
+            interior, source = mouths(chi, sources), int(sources[-1])
+        image, mask = render_over(renderer, torch.from_numpy(chi), albedo, target, interior)
         rendered.append(image)
         targets.append(target)
         masks.append(mask)
@@ -103,10 +120,13 @@ def channels_last(frames: torch.Tensor) -> np.ndarray:
     return np.ascontiguousarray(frames.permute(0, 2, 3, 1).cpu().numpy())
 
 
-def _laid_over(rendering: Rendering, background: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _laid_over(
+    rendering: Rendering, background: torch.Tensor, interior: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """What `compose` makes of bytes, as bytes: one loop takes half the time of a dozen tensors."""
     image, mask = torch.empty_like(background), torch.empty(rendering.mask.shape, dtype=torch.uint8)
-    tensors = (rendering.image, rendering.mask, rendering.mouth, background.contiguous(), image, mask)
+    layers = (rendering.image, rendering.mask, rendering.mouth)
+    tensors = (*layers, background.contiguous(), interior.contiguous(), image, mask)
     arrays = [tensor.flatten(2).numpy() for tensor in tensors]
     kernel: Any = _lay_over  # compiled for these types, of which the checker knows nothing
     share_frames(lambda first, step: kernel(*arrays, first, step), len(image))
@@ -119,6 +139,7 @@ def _lay_over(
     covered: np.ndarray,
     mouth: np.ndarray,
     background: np.ndarray,
+    interior: np.ndarray,
     image: np.ndarray,
     mask: np.ndarray,
     begin: int,
@@ -129,11 +150,13 @@ def _lay_over(
     for frame in range(begin, skin.shape[0], step):
         for pixel in range(skin.shape[2]):
             share = covered[frame, 0, pixel]
-            free = max(one - share - mouth[frame, 0, pixel], zero)
-            mask[frame, 0, pixel] = np.uint8(np.rint(min(share + mouth[frame, 0, pixel], one) * full))
+            opening = mouth[frame, 0, pixel]
+            free = max(one - share - opening, zero)
+            mask[frame, 0, pixel] = np.uint8(np.rint(min(share + opening, one) * full))
             for colour in range(3):
                 behind = np.float32(background[frame, colour, pixel]) / full
-                value = skin[frame, colour, pixel] * share + behind * free
+                inside = np.float32(interior[frame, colour, pixel]) / full
+                value = skin[frame, colour, pixel] * share + behind * free + inside * opening
                 image[frame, colour, pixel] = np.uint8(np.rint(min(max(value, zero), one) * full))
 
 

@@ -12,7 +12,7 @@ from datamodules.personal import PersonalVideoDataModule
 from datamodules.rendered_frames import render_clip
 from experiments.callbacks import last_checkpoint, trainer_keywords
 from experiments.parents import start_from_parent
-from experiments.person import person_renderer
+from experiments.person import filmed_mouths, person_renderer
 from face.coefficients import EXPRESSION, get_pose
 from face.identity import IDENTITY_ENCODERS
 from face.models.morphable_model import MorphableModel, expression_scale, mouth_opening_map
@@ -49,7 +49,9 @@ def fit_memory_gan(settings: dict[str, Any], folder: Path, clip: Clip, wandb_run
     if is_finished(folder, "memory_gan", fit["epochs"]):
         return
     pl.seed_everything(settings["seed"], workers=True, verbose=False)
-    frames = render_clip(clip, clip.training, *person_renderer(settings, clip))
+    renderer, albedo = person_renderer(settings, clip)
+    mouths = filmed_mouths(settings, clip, renderer)
+    frames = render_clip(clip, clip.training, renderer, albedo, mouths=mouths)
     module = make_memory_gan(settings)
     data = PersonalVideoDataModule(
         clip,

@@ -18,6 +18,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "face.reconstruction": ("closed_form", "deep3d"),
     "face.rasterizer": ("numba", "pytorch3d"),
     "face.albedo": ("mean", "low_frequency", "detailed"),
+    "face.mouth_interior": ("black", "filmed"),
     "face.identity_encoder": ("coefficients", "arcface"),
     "audio2pose.encoder": ("compact", "wide"),
     "audio2pose.normalisation": ("layer", "group", "batch"),

@@ -11,8 +11,10 @@ import numpy as np
 import torch
 
 from datamodules.clip import Clip
+from datamodules.filmed_mouths import FilmedMouths
 from datamodules.personal import fitted_frames
 from datamodules.prepare import prepare_video
+from datamodules.rendered_frames import channels_first
 from datamodules.synthetic.film import make_person_film
 from experiments.callbacks import last_checkpoint, resolve_precision
 from experiments.limits import read_offset
@@ -134,6 +136,14 @@ def person_renderer(settings: dict[str, Any], clip: Clip) -> tuple[Renderer, tor
     return renderer, albedo
 
 
+def filmed_mouths(settings: dict[str, Any], clip: Clip, renderer: Renderer) -> FilmedMouths | None:
+    """What is to be seen between the lips of a person's rendered faces; None for black."""
+    if settings["face"].get("mouth_interior", "black") == "black":  # runs from before there was a choice have none
+        return None
+    frames, found = channels_first(clip.frames(clip.training)), ~clip.bridged[clip.training]
+    return FilmedMouths(renderer, clip.coefficients[clip.training], frames, found)
+
+
 def load_talker(settings: dict[str, Any], folder: Path, clip: Clip | None = None) -> Talker:
     """Put a trained person together.
 
@@ -164,6 +174,7 @@ def load_talker(settings: dict[str, Any], folder: Path, clip: Clip | None = None
         MemoryGAN.load_from_checkpoint(str(paths["memory_gan"]), map_location=device),
         **settings["background"],
         bf16=precision.startswith("bf16"),
+        mouths=filmed_mouths(settings, clip, renderer),
     )
 
 

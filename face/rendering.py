@@ -125,15 +125,17 @@ class Renderer:
         return self.rasterizer(face.projected, self._surfaces.triangles, self.size)
 
 
-def compose(rendering: Rendering, background: torch.Tensor) -> torch.Tensor:
-    """Lay a rendered face over a background; the mouth interior is black, eye holes show the background.
+def compose(rendering: Rendering, background: torch.Tensor, interior: torch.Tensor | None = None) -> torch.Tensor:
+    """Lay a rendered face over a background; eye holes show the background.
 
     Args:
         rendering: From `Renderer.render`.
         background: (B, 3, H, W) in [0, 1].
+        interior: (B, 3, H, W) in [0, 1], what is seen between the lips; None for black.
 
     Returns:
         (B, 3, H, W) in [0, 1]. Source: original code (facts 1.9): the mouth is for the network to paint.
     """
     free = (1 - rendering.mask - rendering.mouth).clamp_min(0)
-    return rendering.image * rendering.mask + background * free
+    image = rendering.image * rendering.mask + background * free
+    return image if interior is None else image + interior * rendering.mouth

@@ -8,6 +8,7 @@ import torch
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 from datamodules.clip import Clip, batches
+from datamodules.filmed_mouths import FilmedMouths
 from datamodules.rendered_frames import channels_first, channels_last, render_over
 from datamodules.windows import to_network, to_pixels
 from face.coefficients import EXPRESSION, get_pose, with_pose
@@ -63,6 +64,7 @@ class Talker:
         head_pose: `predicted` from the sound, or `fixed`: one pose throughout, the frame nearest the mean of the video
             (paper, 4.2: without the pose of the first stage).
         bf16: Compute the second stage in bfloat16, where the processor is faster for it.
+        mouths: Of the clip, seen between the lips of rendered faces; None for black, as the second stage was trained.
     """
 
     def __init__(
@@ -77,7 +79,9 @@ class Talker:
         amplitude: str = "training",
         head_pose: str = "predicted",
         bf16: bool = False,
+        mouths: FilmedMouths | None = None,
     ):
+        self.mouths = mouths
         self.clip, self.renderer, self.albedo = clip, renderer, albedo
         self.audio2pose, self.memory_gan = audio2pose.eval(), memory_gan.eval()
         self.matching, self.keyframe_axis = matching, keyframe_axis
@@ -142,7 +146,7 @@ class Talker:
         previous: _Chunk | None = None
         current: _Chunk | None = None
         for piece in batches(slice(0, len(coefficients)), _CHUNK):
-            following = self._render(coefficients[piece], *background(piece))
+            following = self._render(coefficients[piece], *background(piece), current.mouth if current else None)
             if current is not None:
                 yield from self._refine_chunk(previous, current, following)
             previous, current = current, following
@@ -180,13 +184,20 @@ class Talker:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.memory_gan.device.type, torch.bfloat16, enabled=self.bf16)
 
-    def _render(self, coefficients: np.ndarray, background: torch.Tensor, filmed: np.ndarray) -> "_Chunk":
+    def _render(
+        self, coefficients: np.ndarray, background: torch.Tensor, filmed: np.ndarray, mouth: int | None
+    ) -> "_Chunk":
         background, moved = self.follow_outline(background, filmed, coefficients)
-        rendered, mask = render_over(self.renderer, torch.from_numpy(coefficients), self.albedo, background)
+        interior = None
+        if self.mouths is not None:
+            sources = self.mouths.choose(coefficients, mouth)
+            interior, mouth = self.mouths(coefficients, sources), int(sources[-1])
+        chi = torch.from_numpy(coefficients)
+        rendered, mask = render_over(self.renderer, chi, self.albedo, background, interior)
         device = self.memory_gan.device
         with self._autocast():
             features = self.memory_gan.retrieve(to_network(rendered).to(device))
-        return _Chunk(rendered, mask, torch.maximum(mask, moved), features)
+        return _Chunk(rendered, mask, torch.maximum(mask, moved), features, mouth)
 
     def _refine_chunk(
         self, previous: "_Chunk | None", chunk: "_Chunk", following: "_Chunk | None"
@@ -234,3 +245,4 @@ class _Chunk:
     mask: torch.Tensor  # (n, 1, H, W) uint8, the face
     changed: torch.Tensor  # (n, 1, H, W) uint8, the face and what moved around it
     features: torch.Tensor  # (n, 512) retrieved, not yet smoothed
+    mouth: int | None  # the training frame whose mouth the last frame shows

@@ -40,7 +40,7 @@ class Recorder:
 
 @pytest.fixture
 def recorded(monkeypatch):
-    def render_over(renderer, coefficients, albedo, background):
+    def render_over(renderer, coefficients, albedo, background, interior):
         shade = coefficients[:, :1, None, None].to(torch.uint8)
         return background + shade, torch.full((len(background), 1, SIZE, SIZE), 255, dtype=torch.uint8)
 
