@@ -41,7 +41,7 @@ def check_machine(settings: dict[str, Any], folder: Path) -> None:
         require_basel(face["model_file"])
     if face["reconstruction"] == "deep3d":
         require_r_net(face["reconstruction_file"], face["model"])
-    if face.get("mouth_interior") == "filmed" and settings["data"]["kind"] != "personal":
+    if face["mouth_interior"] == "filmed" and settings["data"]["kind"] != "personal":
         raise InputError("face.mouth_interior=filmed is of the video of one person alone; leave it black here")
     if face["identity_encoder"] == "arcface" and not face["identity_onnx"]:
         raise InputError("face.identity_encoder=arcface needs the network's file: add face.identity_onnx=FILE.onnx")

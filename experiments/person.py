@@ -138,7 +138,7 @@ def person_renderer(settings: dict[str, Any], clip: Clip) -> tuple[Renderer, tor
 
 def filmed_mouths(settings: dict[str, Any], clip: Clip, renderer: Renderer) -> FilmedMouths | None:
     """What is to be seen between the lips of a person's rendered faces; None for black."""
-    if settings["face"].get("mouth_interior", "black") == "black":  # runs from before there was a choice have none
+    if settings["face"]["mouth_interior"] == "black":
         return None
     frames, found = channels_first(clip.frames(clip.training)), ~clip.bridged[clip.training]
     return FilmedMouths(renderer, clip.coefficients[clip.training], frames, found)

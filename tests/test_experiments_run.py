@@ -123,6 +123,7 @@ def test_a_defect_is_not_hidden(tmp_path):
         (["data.cache=a_file"], ["data.cache", "cannot write"]),
         (["generate.output=a_file/x.mp4"], ["generate.output", "cannot write"]),
         (["face.identity_encoder=arcface"], ["face.identity_onnx=FILE.onnx"]),
+        (["experiment=memory_gan_general", "data.root=.", "face.mouth_interior=filmed"], ["one person", "black"]),
         (["face=bfm"], ["face.model_file=", "faces.dmi.unibas.ch"]),
         (["face=bfm", "face.model_file=nowhere.mat"], ["face.model_file: nowhere.mat", "faces.dmi.unibas.ch"]),
         (["face.reconstruction=deep3d"], ["not of facemesh", "face=bfm"]),
