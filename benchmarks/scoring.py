@@ -52,6 +52,7 @@ def parts(truth: Measurement, made: Measurement, files: Sequence[Path], frames: 
     """Print the processor time of every part."""
     shown = list(zip(range(min(frames, 100)), made.frames(), truth.frames(), strict=False))
     pairs = [tuple(torch.from_numpy(frame).permute(2, 0, 1)[None] for frame in pair) for _, *pair in shown]
+    planes = [[frame.contiguous() for frame in pair] for pair in pairs]  # as in a run
     masks = [torch.from_numpy(truth.face_mask(index))[None, None] for index in range(len(shown))]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -63,10 +64,10 @@ def parts(truth: Measurement, made: Measurement, files: Sequence[Path], frames: 
         ),
         "face mask": (lambda: [truth.face_mask(index) for index in range(len(shown))], len(shown)),
         "psnr, psnr_face": (
-            lambda: [both_psnr(*pair, mask) for pair, mask in zip(pairs, masks, strict=True)],
+            lambda: [both_psnr(*pair, mask) for pair, mask in zip(planes, masks, strict=True)],
             len(shown),
         ),
-        "psnr_atvg": (lambda: [psnr_atvg(*pair) for pair in pairs], len(shown)),
+        "psnr_atvg": (lambda: [psnr_atvg(*pair) for pair in planes], len(shown)),
         "ssim": (lambda: [ssim(*pair) for pair in pairs], len(shown)),
         "ssim_gaussian": (lambda: [ssim(*pair, window="gaussian") for pair in pairs], len(shown)),
     }

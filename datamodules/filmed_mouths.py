@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from face.camera import pose_vertices
-from face.coefficients import ANGLES, EXPRESSION, IDENTITY, TRANSLATION
+from face.chosen_vertices import ChosenVertices
+from face.coefficients import ANGLES, EXPRESSION
 from face.models.morphable_model import mouth_opening_map
 from face.rendering import Renderer
 
@@ -33,20 +33,19 @@ class FilmedMouths:
         usable: (N,) bool, frames in which the face was found.
 
     Raises:
-        ValueError: No frame is usable.
+        ValueError: No frame is usable, or the face model has no membrane between the lips.
     """
 
     def __init__(self, renderer: Renderer, coefficients: np.ndarray, frames: Tensor, usable: np.ndarray):
         if not usable.any():
             raise ValueError("FilmedMouths needs a frame in which the face was found")
-        model = renderer.model
-        ring = model.mouth_triangles.unique()
-        self._camera, self._frames = renderer.camera, frames
-        self._mean = model.mean_shape[ring]
-        self._identity, self._expression = model.identity_basis[:, ring], model.expression_basis[:, ring]
+        model, chi = renderer.model, torch.from_numpy(coefficients)
+        if not len(model.mouth_triangles):
+            raise ValueError("FilmedMouths needs a face model with a membrane between the lips")
+        self._frames, self._usable = frames, torch.from_numpy(usable)
+        self._lips = ChosenVertices(model, renderer.camera, model.mouth_triangles.unique())
         self._opening = torch.from_numpy(mouth_opening_map(model)).float()
-        self._shapes, self._rings = self._lips(torch.from_numpy(coefficients))
-        self._usable = torch.from_numpy(usable)
+        self._filmed_looks, self._filmed_lips = self._looks(chi), self._lips.seen(chi)
 
     def choose(self, coefficients: np.ndarray, previous: int | None = None, own: int | None = None) -> np.ndarray:
         """Find the frames whose lips are most alike, seen from about the same side, on a path with few leaps.
@@ -54,19 +53,17 @@ class FilmedMouths:
         Args:
             coefficients: (T, 257) χ of consecutive frames.
             previous: What was chosen for the frame before the first.
-            own: Number of the first frame where they are training frames themselves; none is found in its own
-                neighbourhood then, unless there is nothing else.
+            own: Number of the first frame where they are training frames themselves; what is found is half a second
+                apart from each then, or a quarter of a shorter video.
 
         Returns:
             (T,) int64 numbers of training frames.
         """
-        shapes, _ = self._lips(torch.from_numpy(coefficients))
-        distance = torch.cdist(shapes, self._shapes)
+        distance = torch.cdist(self._looks(torch.from_numpy(coefficients)), self._filmed_looks)
         distance[:, ~self._usable] = torch.inf
         if own is not None:
-            apart = (own + torch.arange(len(shapes))[:, None] - torch.arange(len(self._shapes))).abs()
-            distant = distance.masked_fill(apart < _APART, torch.inf)
-            distance = torch.where(distant.isfinite().any(1, keepdim=True), distant, distance)
+            apart = (own + torch.arange(len(distance))[:, None] - torch.arange(distance.shape[1])).abs()
+            distance[apart < min(_APART, distance.shape[1] // 4)] = torch.inf
         return _path(distance.numpy(), previous)
 
     def __call__(self, coefficients: np.ndarray, chosen: np.ndarray) -> Tensor:
@@ -77,14 +74,14 @@ class FilmedMouths:
             chosen: (B,) numbers of training frames, from `choose`.
 
         Returns:
-            (B, 3, H, W) uint8, filled around the lips and black elsewhere.
+            (B, 3, H, W) uint8, filled in a rectangle around all their lips and black elsewhere.
         """
-        _, lips = self._lips(torch.from_numpy(coefficients))
-        turn, shift = _map(lips, self._rings[torch.from_numpy(chosen)])
+        lips = self._lips.seen(torch.from_numpy(coefficients))
+        matrix, shift = _map(lips, self._filmed_lips[torch.from_numpy(chosen)])
         rows, columns = self._box(lips)
         y, x = (torch.arange(span.start, span.stop) + 0.5 for span in (rows, columns))
         places = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
-        sources = torch.einsum("hwc,bdc->bhwd", places, turn) + shift[:, None, None]
+        sources = torch.einsum("hwc,bdc->bhwd", places, matrix) + shift[:, None, None]
         seen_rows, seen_columns = self._box(sources.flatten(1, 2))
         filmed = torch.stack([self._frames[source, :, seen_rows, seen_columns] for source in chosen]).float()
         corner = torch.tensor([seen_columns.start, seen_rows.start])
@@ -102,18 +99,12 @@ class FilmedMouths:
         columns, rows = (slice(first, max(last, first + 1)) for first, last in zip(low, high, strict=True))
         return rows, columns
 
-    def _lips(self, chi: Tensor) -> tuple[Tensor, Tensor]:
-        """What mouths are compared by, (B, 3 R + 3) decimetres, and where they are, (B, R, 2) pixels."""
-        shape = (
-            self._mean
-            + torch.einsum("bk,kvc->bvc", chi[:, IDENTITY], self._identity)
-            + torch.einsum("bk,kvc->bvc", chi[:, EXPRESSION], self._expression)
-        )
-        seen = self._camera.project(pose_vertices(shape, chi[:, ANGLES], chi[:, TRANSLATION]))[..., :2]
-        root_mean = shape.flatten(1) / shape.shape[1] ** 0.5
+    def _looks(self, chi: Tensor) -> Tensor:
+        """What mouths are compared by, (B, 3 R + 3) decimetres."""
+        shape = self._lips.shape(chi)
         side = torch.rad2deg(chi[:, ANGLES][:, :2]) * _PER_DEGREE  # pitch and yaw
         opening = chi[:, EXPRESSION] @ self._opening[:, None] * _PER_OPENING
-        return torch.cat([root_mean, side, opening], 1), seen
+        return torch.cat([shape.flatten(1) / shape.shape[1] ** 0.5, side, opening], 1)
 
 
 def _path(distance: np.ndarray, previous: int | None) -> np.ndarray:
@@ -145,5 +136,5 @@ def _map(lips: Tensor, filmed: Tensor) -> tuple[Tensor, Tensor]:
     real, imaginary = (p * q).sum((1, 2)) / spread, (p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0]).sum(1) / spread
     similar = torch.stack([torch.stack([real, -imaginary], -1), torch.stack([imaginary, real], -1)], -2)
     weight = (_STIFF * spread)[:, None, None]
-    turn = (q.mT @ p + weight * similar) @ torch.linalg.inv(p.mT @ p + weight * torch.eye(2))
-    return turn, centre_filmed - (turn @ centre[..., None])[..., 0]
+    matrix = (q.mT @ p + weight * similar) @ torch.linalg.inv(p.mT @ p + weight * torch.eye(2))
+    return matrix, centre_filmed - (matrix @ centre[..., None])[..., 0]

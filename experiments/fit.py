@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 
 from datamodules.clip import Clip
-from datamodules.personal import PersonalVideoDataModule
+from datamodules.personal import PersonalVideoDataModule, fitted_frames
 from datamodules.rendered_frames import render_clip
 from experiments.callbacks import last_checkpoint, trainer_keywords
 from experiments.parents import start_from_parent
@@ -50,7 +50,9 @@ def fit_memory_gan(settings: dict[str, Any], folder: Path, clip: Clip, wandb_run
         return
     pl.seed_everything(settings["seed"], workers=True, verbose=False)
     renderer, albedo = person_renderer(settings, clip)
-    mouths = filmed_mouths(settings, clip, renderer)
+    # those that validate show nothing of themselves
+    learned = fitted_frames(clip.training_frames, fit["validation_seconds"], "memory_gan")
+    mouths = filmed_mouths(settings, clip, renderer, learned)
     frames = render_clip(clip, clip.training, renderer, albedo, mouths=mouths)
     module = make_memory_gan(settings)
     data = PersonalVideoDataModule(

@@ -136,12 +136,18 @@ def person_renderer(settings: dict[str, Any], clip: Clip) -> tuple[Renderer, tor
     return renderer, albedo
 
 
-def filmed_mouths(settings: dict[str, Any], clip: Clip, renderer: Renderer) -> FilmedMouths | None:
-    """What is to be seen between the lips of a person's rendered faces; None for black."""
+def filmed_mouths(settings: dict[str, Any], clip: Clip, renderer: Renderer, until: int) -> FilmedMouths | None:
+    """What is to be seen between the lips of a person's rendered faces, from the first frames; None for black.
+
+    Raises:
+        InputError: If the face model draws no mouth to show it in.
+    """
     if settings["face"]["mouth_interior"] == "black":
         return None
-    frames, found = channels_first(clip.frames(clip.training)), ~clip.bridged[clip.training]
-    return FilmedMouths(renderer, clip.coefficients[clip.training], frames, found)
+    if not len(renderer.model.mouth_triangles):
+        raise InputError(f"face.model={settings['face']['model']} has no mouth: add face.mouth_interior=black")
+    part = slice(0, until)
+    return FilmedMouths(renderer, clip.coefficients[part], channels_first(clip.frames(part)), ~clip.bridged[part])
 
 
 def load_talker(settings: dict[str, Any], folder: Path, clip: Clip | None = None) -> Talker:
@@ -174,7 +180,7 @@ def load_talker(settings: dict[str, Any], folder: Path, clip: Clip | None = None
         MemoryGAN.load_from_checkpoint(str(paths["memory_gan"]), map_location=device),
         **settings["background"],
         bf16=precision.startswith("bf16"),
-        mouths=filmed_mouths(settings, clip, renderer),
+        mouths=filmed_mouths(settings, clip, renderer, clip.training_frames),
     )
 
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample, interpolate
 
-from face.camera import pose_vertices
-from face.coefficients import ANGLES, EXPRESSION, IDENTITY, TRANSLATION
+from face.chosen_vertices import ChosenVertices
 from face.rendering import Renderer
 
 JAW = slice(0, 17)  # of the 68 key points: ear, chin, ear
@@ -30,11 +29,8 @@ class OutlineFollower:
 
     def __init__(self, renderer: Renderer):
         model = renderer.model
-        self._size, self._camera = renderer.size, renderer.camera
-        vertices = model.key_point_vertices[JAW]
-        self._mean = model.mean_shape[vertices]
-        self._identity = model.identity_basis[:, vertices]
-        self._expression = model.expression_basis[:, vertices]
+        self._size = renderer.size
+        self._jaw = ChosenVertices(model, renderer.camera, model.key_point_vertices[JAW])
 
     def __call__(self, background: Tensor, filmed: np.ndarray, wanted: np.ndarray) -> tuple[Tensor, Tensor]:
         """Bend backgrounds.
@@ -47,8 +43,8 @@ class OutlineFollower:
         Returns:
             (B, 3, H, W) uint8, and (B, 1, H, W) uint8, 255 where something moved by a pixel or more.
         """
-        jaw = self._jaw(torch.from_numpy(wanted))
-        movement = self._movement(jaw, jaw - self._jaw(torch.from_numpy(filmed)))
+        jaw = self._jaw.seen(torch.from_numpy(wanted))
+        movement = self._movement(jaw, jaw - self._jaw.seen(torch.from_numpy(filmed)))
         if not movement.any():
             return background, background.new_zeros(len(background), 1, *background.shape[2:])
         size = background.shape[-1]
@@ -59,15 +55,6 @@ class OutlineFollower:
         bent = grid_sample(background.float(), places, mode="bilinear", padding_mode="border", align_corners=False)
         moved = fine.norm(dim=1, keepdim=True).clamp(max=1) * 255
         return bent.round_().to(torch.uint8), moved.round_().to(torch.uint8)
-
-    def _jaw(self, chi: Tensor) -> Tensor:
-        """(B, 17, 2) pixels."""
-        shape = (
-            self._mean
-            + torch.einsum("bk,kvc->bvc", chi[:, IDENTITY], self._identity)
-            + torch.einsum("bk,kvc->bvc", chi[:, EXPRESSION], self._expression)
-        )
-        return self._camera.project(pose_vertices(shape, chi[:, ANGLES], chi[:, TRANSLATION]))[..., :2]
 
     def _movement(self, jaw: Tensor, shift: Tensor) -> Tensor:
         """(B, 2, cells, cells) pixels by which the picture moves, from what 17 points do."""

@@ -64,7 +64,8 @@ class Talker:
         head_pose: `predicted` from the sound, or `fixed`: one pose throughout, the frame nearest the mean of the video
             (paper, 4.2: without the pose of the first stage).
         bf16: Compute the second stage in bfloat16, where the processor is faster for it.
-        mouths: Of the clip, seen between the lips of rendered faces; None for black, as the second stage was trained.
+        mouths: Of the clip, seen between the lips of rendered faces; None for black. As the second
+            stage was trained.
     """
 
     def __init__(
@@ -146,7 +147,7 @@ class Talker:
         previous: _Chunk | None = None
         current: _Chunk | None = None
         for piece in batches(slice(0, len(coefficients)), _CHUNK):
-            following = self._render(coefficients[piece], *background(piece), current.mouth if current else None)
+            following = self._render(coefficients[piece], *background(piece), current.mouth_source if current else None)
             if current is not None:
                 yield from self._refine_chunk(previous, current, following)
             previous, current = current, following
@@ -185,19 +186,19 @@ class Talker:
         return torch.autocast(self.memory_gan.device.type, torch.bfloat16, enabled=self.bf16)
 
     def _render(
-        self, coefficients: np.ndarray, background: torch.Tensor, filmed: np.ndarray, mouth: int | None
+        self, coefficients: np.ndarray, background: torch.Tensor, filmed: np.ndarray, mouth_source: int | None
     ) -> "_Chunk":
         background, moved = self.follow_outline(background, filmed, coefficients)
         interior = None
         if self.mouths is not None:
-            sources = self.mouths.choose(coefficients, mouth)
-            interior, mouth = self.mouths(coefficients, sources), int(sources[-1])
+            sources = self.mouths.choose(coefficients, mouth_source)
+            interior, mouth_source = self.mouths(coefficients, sources), int(sources[-1])
         chi = torch.from_numpy(coefficients)
         rendered, mask = render_over(self.renderer, chi, self.albedo, background, interior)
         device = self.memory_gan.device
         with self._autocast():
             features = self.memory_gan.retrieve(to_network(rendered).to(device))
-        return _Chunk(rendered, mask, torch.maximum(mask, moved), features, mouth)
+        return _Chunk(rendered, mask, torch.maximum(mask, moved), features, mouth_source)
 
     def _refine_chunk(
         self, previous: "_Chunk | None", chunk: "_Chunk", following: "_Chunk | None"
@@ -245,4 +246,4 @@ class _Chunk:
     mask: torch.Tensor  # (n, 1, H, W) uint8, the face
     changed: torch.Tensor  # (n, 1, H, W) uint8, the face and what moved around it
     features: torch.Tensor  # (n, 512) retrieved, not yet smoothed
-    mouth: int | None  # the training frame whose mouth the last frame shows
+    mouth_source: int | None  # the training frame whose mouth the last frame shows

@@ -12,9 +12,10 @@ from datamodules.rendered_frames import render_clip, render_over
 from face.coefficients import ANGLES, EXPRESSION, SIZE, TRANSLATION
 from face.models.morphable_model import mouth_opening_map
 from face.models.registry import load_face_model
-from face.rendering import Renderer
+from face.rendering import Renderer, compose
+from tests.sphere_face import SphereFace
 
-FRAMES = 40
+FRAMES = 60
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +60,12 @@ def test_nothing_near_is_learned_from_itself(mouths, filmed):
     assert np.abs(mouths.choose(chi[8:12], own=8) - (FRAMES - 1 - np.arange(8, 12))).max() <= 1
 
 
-def test_of_a_video_of_a_few_frames_there_is_nothing_else(renderer, filmed):
+def test_a_short_video_has_mouths_that_are_less_apart(renderer, filmed):
     chi, frames = filmed
-    few = FilmedMouths(renderer, chi[:5], frames[:5], np.ones(5, bool))
-    assert few.choose(chi[:5], own=0).tolist() == [0, 1, 2, 3, 4]
+    few = FilmedMouths(renderer, chi[:9], frames[:9], np.ones(9, bool))
+    assert (np.abs(few.choose(chi[:9], own=0) - np.arange(9)) >= 2).all()
+    alone = FilmedMouths(renderer, chi[:1], frames[:1], np.ones(1, bool))
+    assert alone.choose(chi[:3]).tolist() == [0, 0, 0]
 
 
 def test_frames_without_a_face_are_left_alone(renderer, filmed):
@@ -130,6 +133,16 @@ def test_they_are_seen_between_the_lips_alone(renderer, mouths, filmed):
     assert (shown[0, 0].int() - x)[hole].abs().max() <= 1
 
 
+def test_bytes_are_laid_over_as_numbers_are(renderer, filmed):
+    chi = torch.from_numpy(filmed[0][17:20])
+    draw = torch.Generator().manual_seed(3)
+    background, interior = torch.randint(0, 256, (2, 3, 3, 128, 128), dtype=torch.uint8, generator=draw)
+    albedo = renderer.model.mean_texture
+    expected = compose(renderer.render(chi, albedo), background.float() / 255, interior.float() / 255)
+    found, _ = render_over(renderer, chi, albedo, background, interior)
+    assert (found - 255 * expected.clamp(0, 1)).abs().max() <= 0.51
+
+
 def test_a_clip_is_rendered_with_mouths_of_other_times(renderer, mouths, filmed):
     chi, frames = filmed
     true = np.ascontiguousarray(frames.permute(0, 2, 3, 1).numpy())
@@ -147,6 +160,11 @@ def test_a_clip_is_rendered_with_mouths_of_other_times(renderer, mouths, filmed)
             seen += 1
     assert seen > 20
     assert torch.equal(windows.target, frames)
+
+
+def test_a_face_without_a_mouth_is_refused(renderer, filmed):
+    with pytest.raises(ValueError, match="membrane"):
+        FilmedMouths(Renderer(SphereFace(mouth=False), size=32), *filmed, np.ones(FRAMES, bool))
 
 
 def test_affine_maps_of_lips_are_recovered():

@@ -112,6 +112,8 @@ def test_compose_is_skin_over_background_and_black_in_the_mouth():
     image = torch.full((1, 3, 1, 5), 0.8)
     found = compose(Rendering(image, mask, mouth), torch.full((1, 3, 1, 5), 0.4))
     torch.testing.assert_close(found[0, 0, 0], torch.tensor([0.8, 0.6, 0.0, 0.3, 0.4]))
+    shown = compose(Rendering(image, mask, mouth), torch.full((1, 3, 1, 5), 0.4), torch.full((1, 3, 1, 5), 0.6))
+    torch.testing.assert_close(shown[0, 0, 0], torch.tensor([0.8, 0.6, 0.6, 0.6, 0.4]))
 
 
 def test_batch_equals_single_frames(renderer):

@@ -42,7 +42,8 @@ class Recorder:
 def recorded(monkeypatch):
     def render_over(renderer, coefficients, albedo, background, interior):
         shade = coefficients[:, :1, None, None].to(torch.uint8)
-        return background + shade, torch.full((len(background), 1, SIZE, SIZE), 255, dtype=torch.uint8)
+        shown = background + shade if interior is None else background + shade + interior
+        return shown, torch.full((len(background), 1, SIZE, SIZE), 255, dtype=torch.uint8)
 
     def stay(background, filmed, wanted):
         return background, torch.zeros(len(background), 1, SIZE, SIZE, dtype=torch.uint8)
@@ -76,6 +77,31 @@ def test_streaming_equals_all_at_once(recorded, total):
     for t, identity in enumerate(torch.cat(recorder.identities)):
         mean = features[max(t - 12, 0) : t + 13].mean(0)
         torch.testing.assert_close(identity.double(), mean / mean.norm(), atol=1e-5, rtol=0)
+
+
+class Mouths:
+    """Source k for frame k of a video, each as bright as its number."""
+
+    def __init__(self):
+        self.asked = []
+
+    def choose(self, coefficients, previous):
+        self.asked.append(previous)
+        return coefficients[:, 0].astype(int)
+
+    def __call__(self, coefficients, chosen):
+        return torch.from_numpy(chosen).to(torch.uint8)[:, None, None, None].expand(-1, 3, SIZE, SIZE)
+
+
+def test_mouths_are_shown_and_every_second_begins_where_the_last_one_ended(recorded):
+    talker, _ = recorded
+    talker.mouths = Mouths()
+    chi = np.zeros((61, 257), np.float32)
+    chi[:, 0] = np.arange(61)
+    background = torch.zeros(61, 3, SIZE, SIZE, dtype=torch.uint8)
+    frames = [frame for frame, _ in talker.refine(chi, lambda piece: (background[piece], chi[piece]))]
+    assert [int(frame.max()) for frame in frames] == [2 * time for time in range(61)]  # its shade and its mouth
+    assert talker.mouths.asked == [None, 24, 49]
 
 
 def test_frames_are_made_only_when_asked_for(recorded):
