@@ -12,6 +12,7 @@ from experiments import person
 from experiments.fit import make_audio2pose, motion_statistics
 from experiments.person import (
     FACE_VERSION,
+    filmed_mouths,
     person_renderer,
     prepare,
     prepared_by_first_process,
@@ -20,7 +21,9 @@ from experiments.person import (
 )
 from experiments.settings import compose
 from face.models.registry import load_face_model, model_version
+from face.rendering import Renderer
 from media.errors import InputError
+from tests.sphere_face import SphereFace
 from tests.test_datamodules_clip import make_clip
 
 
@@ -91,6 +94,25 @@ def test_albedo_comes_from_frames_with_a_face_wherever_they_are(tmp_path, monkey
     settings = compose(["face.albedo=detailed"])
     person_renderer(settings, replace(clip, bridged=bridged))
     assert seen == [4, 242]
+
+
+def test_mouths_are_those_of_the_frames_that_may_be_shown(tmp_path, monkeypatch) -> None:
+    clip = make_clip(tmp_path, total=80, training=60)
+    bridged = np.zeros(80, bool)
+    bridged[7] = True
+    monkeypatch.setattr(
+        type(clip), "frames", lambda clip, part: np.zeros((part.stop - part.start, 32, 32, 3), np.uint8)
+    )
+    given = []
+    monkeypatch.setattr(person, "FilmedMouths", lambda *arguments: given.append(arguments))
+    clip, filmed = replace(clip, bridged=bridged), compose(["face.mouth_interior=filmed"])
+    filmed_mouths(filmed, clip, Renderer(SphereFace(), size=32), 50)
+    (_, coefficients, frames, usable), *_ = given
+    assert len(coefficients) == len(frames) == len(usable) == 50
+    assert np.flatnonzero(~usable).tolist() == [7]
+    assert filmed_mouths(compose([]) | {"face": filmed["face"] | {"mouth_interior": "black"}}, clip, None, 50) is None
+    with pytest.raises(InputError, match=r"face\.mouth_interior=black"):
+        filmed_mouths(filmed, clip, Renderer(SphereFace(mouth=False), size=32), 50)
 
 
 def test_both_stages_have_something_to_learn_from(tmp_path, prepared) -> None:
