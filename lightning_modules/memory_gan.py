@@ -238,8 +238,9 @@ class MemoryGAN(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Adam for the memory's linear layer, D and G, in the order of their steps, and their decay if there is one."""
+        fused = not self.gradient_clip  # a third of the time; Lightning clips no gradients of fused optimisers
         optimizers = [
-            torch.optim.Adam(network.parameters(), self.learning_rate, betas=self.betas)
+            torch.optim.Adam(network.parameters(), self.learning_rate, betas=self.betas, fused=fused)
             for network in (self.spatial.project, self.discriminator, self.generator)
         ]
         return with_linear_decay(optimizers, self.decay_fraction, self.trainer.max_epochs or -1)
