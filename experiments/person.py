@@ -137,7 +137,13 @@ def person_renderer(settings: dict[str, Any], clip: Clip) -> tuple[Renderer, tor
 
 
 def filmed_mouths(settings: dict[str, Any], clip: Clip, renderer: Renderer, until: int) -> FilmedMouths | None:
-    """What is to be seen between the lips of a person's rendered faces, from the first frames; None for black.
+    """What is to be seen between the lips of a person's rendered faces; None for black.
+
+    Args:
+        settings: Of the run.
+        clip: Of the person.
+        renderer: Of the clip's face model.
+        until: Frame before which mouths may be shown: in training only those that are learned from.
 
     Raises:
         InputError: If the face model draws no mouth to show it in.

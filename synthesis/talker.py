@@ -64,8 +64,8 @@ class Talker:
         head_pose: `predicted` from the sound, or `fixed`: one pose throughout, the frame nearest the mean of the video
             (paper, 4.2: without the pose of the first stage).
         bf16: Compute the second stage in bfloat16, where the processor is faster for it.
-        mouths: Of the clip, seen between the lips of rendered faces; None for black. As the second
-            stage was trained.
+        mouths: Of the clip, seen between the lips of rendered faces; None for black. The same choice that the second
+            stage was trained with.
     """
 
     def __init__(
