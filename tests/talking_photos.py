@@ -13,10 +13,10 @@ NAMES = ["ABOUT/train/ABOUT_00001", "ABOUT/train/ABOUT_00002", "WATER/val/WATER_
 
 
 def write_clip(path: Path, frames: int = FRAMES, zoom: float = 1.35, seed: int = 0, loudness: float = 0.1) -> Path:
-    """A clip with sound, or without one for a loudness below 0."""
+    """A clip with sound, or without one for a loudness below 0; the same bytes on any number of cores."""
     path.parent.mkdir(parents=True, exist_ok=True)
     samples = np.random.default_rng(seed).normal(0, max(loudness, 0), frames * 640).astype(np.float32)
-    with VideoWriter(path, 256, 256, audio=samples if loudness >= 0 else None, crf=18) as writer:
+    with VideoWriter(path, 256, 256, audio=samples if loudness >= 0 else None, crf=18, threads=1) as writer:
         for picture in pictures(frames, zoom=zoom):
             writer.write(picture)
     return path

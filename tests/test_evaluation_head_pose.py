@@ -1,6 +1,10 @@
 """HS against scipy's Wasserstein distance and closed forms: equal, shifted, two Gaussians."""
 
 import doctest
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,3 +143,13 @@ def test_bins_and_normaliser_can_be_chosen() -> None:
 def test_wrong_angles_are_refused(poses: torch.Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         head_pose_similarity(poses, torch.zeros(3, 3))
+
+
+def test_another_array_library_is_not_started(tmp_path: Path) -> None:
+    for name in ("jax", "tensorflow", "cupy"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('it would take the memory of the GPU')")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("POT_BACKEND")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    program = "from evaluation.head_pose import head_pose_similarity"
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

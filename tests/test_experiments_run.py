@@ -118,7 +118,10 @@ def test_a_defect_is_not_hidden(tmp_path):
         (["init_from=runs/none"], ["init_from=runs/none", "finished run"]),
         (["runs=a_file/runs"], ["runs", "cannot write"]),
         (["init_from_memory_gan=runs/none"], ["init_from_memory_gan=runs/none", "finished run"]),
-        (["trainer=ddp", "trainer.devices=3"], ["fit.audio2pose.batch_size=16", "3 processes", "batch_size=18"]),
+        (
+            ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=3"],
+            ["fit.audio2pose.batch_size=16", "3 processes", "batch_size=18"],
+        ),
         (["fit=audio2pose_general"], ["data.kind=personal", "fit=personal"]),
         (["data.cache=a_file"], ["data.cache", "cannot write"]),
         (["generate.output=a_file/x.mp4"], ["generate.output", "cannot write"]),
