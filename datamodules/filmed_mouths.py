@@ -31,18 +31,26 @@ class FilmedMouths:
         coefficients: (N, 257) χ of the training frames.
         frames: (N, 3, H, W) uint8 of them.
         usable: (N,) bool, frames in which the face was found.
+        brightness: Factor of what is shown; below 1 the rim of the hole stays in sight.
 
     Raises:
         ValueError: No frame is usable, or the face model has no membrane between the lips.
     """
 
-    def __init__(self, renderer: Renderer, coefficients: np.ndarray, frames: Tensor, usable: np.ndarray):
+    def __init__(
+        self,
+        renderer: Renderer,
+        coefficients: np.ndarray,
+        frames: Tensor,
+        usable: np.ndarray,
+        brightness: float = 1.0,
+    ):
         if not usable.any():
             raise ValueError("FilmedMouths needs a frame in which the face was found")
         model, chi = renderer.model, torch.from_numpy(coefficients)
         if not len(model.mouth_triangles):
             raise ValueError("FilmedMouths needs a face model with a membrane between the lips")
-        self._frames, self._usable = frames, torch.from_numpy(usable)
+        self._frames, self._usable, self._brightness = frames, torch.from_numpy(usable), brightness
         self._lips = ChosenVertices(model, renderer.camera, model.mouth_triangles.unique())
         self._opening = torch.from_numpy(mouth_opening_map(model)).float()
         self._filmed_looks, self._filmed_lips = self._looks(chi), self._lips.seen(chi)
@@ -88,7 +96,7 @@ class FilmedMouths:
         shares = (sources - corner) / torch.tensor(filmed.shape[:-3:-1])
         found = grid_sample(filmed, 2 * shares - 1, padding_mode="border", align_corners=False)
         mouths = self._frames.new_zeros(len(chosen), *self._frames.shape[1:])
-        mouths[..., rows, columns] = found.round().to(torch.uint8)
+        mouths[..., rows, columns] = (self._brightness * found).round().to(torch.uint8)
         return mouths
 
     def _box(self, points: Tensor) -> tuple[slice, slice]:

@@ -41,8 +41,8 @@ def check_machine(settings: dict[str, Any], folder: Path) -> None:
         require_basel(face["model_file"])
     if face["reconstruction"] == "deep3d":
         require_r_net(face["reconstruction_file"], face["model"])
-    if face["mouth_interior"] == "filmed" and settings["data"]["kind"] != "personal":
-        raise InputError("face.mouth_interior=filmed is of the video of one person alone; leave it black here")
+    if (interior := face["mouth_interior"]) != "black" and settings["data"]["kind"] != "personal":
+        raise InputError(f"face.mouth_interior={interior} is of the video of one person alone; leave it black here")
     if face["identity_encoder"] == "arcface" and not face["identity_onnx"]:
         raise InputError("face.identity_encoder=arcface needs the network's file: add face.identity_onnx=FILE.onnx")
     if settings["memory_gan"]["spatial_encoder"] == "imagenet" and not settings["memory_gan"]["spatial_weights"]:
@@ -105,6 +105,8 @@ def _check_parents(settings: dict[str, Any]) -> None:
 
 def _check_training(settings: dict[str, Any]) -> None:
     corpus = settings["data"]["kind"] == "corpus"
+    if corpus and settings["audio2pose"]["kernel_weight"]:
+        raise InputError("audio2pose.kernel_weight is of the video of one person alone; leave it 0 here")
     if any(("samples_per_epoch" in fit) != corpus for fit in settings["fit"].values()):
         right = "audio2pose_general or memory_gan_general" if corpus else "personal, demo or as_released"
         raise InputError(f"data.kind={settings['data']['kind']} is trained with other settings; choose fit={right}")

@@ -18,7 +18,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "face.reconstruction": ("closed_form", "deep3d"),
     "face.rasterizer": ("numba", "pytorch3d"),
     "face.albedo": ("mean", "low_frequency", "detailed"),
-    "face.mouth_interior": ("black", "filmed"),
+    "face.mouth_interior": ("black", "filmed", "dimmed"),
     "face.identity_encoder": ("coefficients", "arcface"),
     "audio2pose.encoder": ("compact", "wide"),
     "audio2pose.normalisation": ("layer", "group", "batch"),
@@ -110,6 +110,7 @@ LIMITS: dict[str, Limit] = {
     "*noise": _at_least(0),
     "*mfcc_shift": _at_least(0),
     "audio2pose.lookahead": _between(0, 25),  # ours: a second
+    "audio2pose.kernel_weight": _between(0, 1),
     "*margin": _at_least(0),
     "*channels": _at_least(1),
     "*layers": _at_least(1),

@@ -88,8 +88,9 @@ def load_parent(module: Audio2PoseLSTM | MemoryGAN, parent: Path, stage: str) ->
     if path is None:
         raise InputError(f"init_from={parent}: has no checkpoint of {stage}; give the folder of a finished run")
     weights = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    # the scales of a person belong to the person, not to the parent
-    own = {name: value for name, value in module.state_dict().items() if name in module.person_buffers}
+    # the scales of a person belong to the person, not to the parent, and so does what was learned by heart
+    own = {name: value for name, value in module.state_dict().items() if _is_of_person(name, module)}
+    weights = {name: value for name, value in weights.items() if not _is_of_person(name, module)}
     several = isinstance(getattr(module, "network", None), Ensemble)
     first_alone = several and not any(".members." in name for name in weights)
     if first_alone:
@@ -102,6 +103,10 @@ def load_parent(module: Audio2PoseLSTM | MemoryGAN, parent: Path, stage: str) ->
     if isinstance(module, MemoryGAN):
         module.memory.forget_speakers()
     return path, first_alone
+
+
+def _is_of_person(name: str, module: Audio2PoseLSTM | MemoryGAN) -> bool:
+    return name in module.person_buffers or name.startswith("kernel.")
 
 
 def _record(folder: Path, stage: str, **facts: Any) -> None:

@@ -33,6 +33,7 @@ from synthesis.talker import Talker
 EMBEDDED_SEED = 0  # of the film: who the person is and what they say
 FACE_VERSION = "face_model_sha256"  # in preparation.json
 _ALBEDO_FRAMES = 100  # ours: more do not change the mean
+_MOUTH_BRIGHTNESS = {"black": 0.0, "filmed": 1.0, "dimmed": 0.5}  # ours: docs/second_stage.md
 
 
 def prepare(settings: dict[str, Any], folder: Path) -> Clip:
@@ -148,12 +149,14 @@ def filmed_mouths(settings: dict[str, Any], clip: Clip, renderer: Renderer, unti
     Raises:
         InputError: If the face model draws no mouth to show it in.
     """
-    if settings["face"]["mouth_interior"] == "black":
+    brightness = _MOUTH_BRIGHTNESS[settings["face"]["mouth_interior"]]
+    if not brightness:
         return None
     if not len(renderer.model.mouth_triangles):
         raise InputError(f"face.model={settings['face']['model']} has no mouth: add face.mouth_interior=black")
     part = slice(0, until)
-    return FilmedMouths(renderer, clip.coefficients[part], channels_first(clip.frames(part)), ~clip.bridged[part])
+    frames = channels_first(clip.frames(part))
+    return FilmedMouths(renderer, clip.coefficients[part], frames, ~clip.bridged[part], brightness)
 
 
 def load_talker(settings: dict[str, Any], folder: Path, clip: Clip | None = None) -> Talker:

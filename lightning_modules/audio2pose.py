@@ -10,8 +10,9 @@ from torch import Tensor
 from evaluation.lip_sync import mouth_correlation
 from lightning_modules.averaging import averaged_copy, follow
 from lightning_modules.losses import continuity, weighted_sum
-from lightning_modules.networks.ensemble import make_mapping, members_of
+from lightning_modules.networks.ensemble import first_encoder, make_mapping, members_of
 from lightning_modules.networks.recurrent_mapping import State
+from lightning_modules.networks.speech_regression import SpeechRegression
 from lightning_modules.precision import at_least_fp32
 from lightning_modules.validation import ValidationMeans
 
@@ -64,6 +65,9 @@ class Audio2PoseLSTM(pl.LightningModule):
         average_decay: Share that stays of the running average of weights which is used at test; 0 for none.
         members: Networks that learn side by side, from unequal starts; at test expressions are averaged, and the head
             pose is that of the last.
+        kernel_weight: At test the expression is the mean one and this many times what the network adds to it and what
+            a `SpeechRegression` on the first encoder, as it is when training starts, adds to it; 0 for the network
+            alone, 0.5 for the mean of both. The training data needs a `recording` then, one batch of all.
 
     Raises:
         ValueError: An array of another shape, a scale that is not above 0, an unknown choice.
@@ -114,6 +118,7 @@ class Audio2PoseLSTM(pl.LightningModule):
         gradient_clip: float = 1.0,
         average_decay: float = 0.98,
         members: int = 1,
+        kernel_weight: float = 0.0,
     ):
         super().__init__()
         self.save_hyperparameters(ignore=self.person_buffers, logger=False)
@@ -136,6 +141,10 @@ class Audio2PoseLSTM(pl.LightningModule):
             lookahead=lookahead,
         )
         self.average = averaged_copy(self.network) if average_decay else None
+        self.kernel: SpeechRegression | None = None
+        if kernel_weight:
+            self.kernel = SpeechRegression(first_encoder(self.network), feature_size, EXPRESSION_SIZE, lookahead)
+        self.kernel_weight = kernel_weight
         self.normalisation, self.mfcc_noise, self.mfcc_shift = normalisation, mfcc_noise, mfcc_shift
         self.loss_weights, self.members = dict(loss_weights), members
         self.learning_rate, self.betas, self.weight_decay = learning_rate, (betas[0], betas[1]), weight_decay
@@ -171,10 +180,33 @@ class Audio2PoseLSTM(pl.LightningModule):
         """
         with torch.autocast(mfcc.device.type, enabled=False):
             network = self.network if self.training or self.average is None else self.average
-            outputs, state = network((at_least_fp32(mfcc) - self.mfcc_mean) / self.mfcc_std, state)
+            heard = self._normalised(mfcc)
+            outputs, state = network(heard, state)
             expression, pose = outputs.split([EXPRESSION_SIZE, POSE_SIZE], dim=-1)
+            if self.kernel is not None and self.kernel.is_fitted and not self.training:
+                expression = self.kernel_weight * (expression + self.kernel(heard))
             expression = self.expression_mean + expression / self.expression_scale
             return expression, self.pose_mean + pose * self.pose_scale, state
+
+    def on_train_start(self) -> None:
+        """Fit the kernel regression to everything that is learned from, unless a checkpoint brought it.
+
+        Raises:
+            TypeError: The training data is not one recording.
+        """
+        if self.kernel is None or self.kernel.is_fitted:
+            return
+        batches: Any = self.trainer.train_dataloader
+        speech: dict[str, Tensor] | None = getattr(batches.dataset, "recording", None)
+        if speech is None:
+            raise TypeError(f"kernel_weight={self.kernel_weight:g} needs the speech of one person; set it to 0")
+        expression = speech["expression"].to(self.device)
+        self.kernel.fit(
+            first_encoder(self.network),
+            self._normalised(speech["mfcc"].to(self.device)),
+            (expression - self.expression_mean) * self.expression_scale,
+            self.mouth_opening / self.expression_scale,
+        )
 
     def losses(self, expression: Tensor, pose: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The terms of Eq. 2, in scaled units, and two that the paper has not.
@@ -257,6 +289,9 @@ class Audio2PoseLSTM(pl.LightningModule):
         if self.average is not None:
             follow(self.average, self.network, self.average_decay, int(self.steps))
         self.steps += 1
+
+    def _normalised(self, mfcc: Tensor) -> Tensor:
+        return (at_least_fp32(mfcc) - self.mfcc_mean) / self.mfcc_std
 
     def _augment(self, mfcc: Tensor) -> Tensor:
         if self.mfcc_noise:

@@ -117,6 +117,12 @@ def test_mouths_move_with_the_lips(renderer, mouths, filmed):
     assert (still[2][inside] == 15).all()
 
 
+def test_dimmed_mouths_have_a_share_of_their_brightness(renderer, mouths, filmed):
+    dimmed = FilmedMouths(renderer, *filmed, np.ones(FRAMES, bool), brightness=0.25)
+    chi, sources = filmed[0][[15, 16]], np.array([19, 3])
+    assert (dimmed(chi, sources).float() - mouths(chi, sources) / 4).abs().max() <= 0.75  # rounded once and twice
+
+
 def test_they_are_seen_between_the_lips_alone(renderer, mouths, filmed):
     chi = torch.from_numpy(filmed[0][[19]])
     background = torch.full((1, 3, 128, 128), 200, dtype=torch.uint8)

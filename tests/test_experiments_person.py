@@ -107,9 +107,13 @@ def test_mouths_are_those_of_the_frames_that_may_be_shown(tmp_path, monkeypatch)
     monkeypatch.setattr(person, "FilmedMouths", lambda *arguments: given.append(arguments))
     clip, filmed = replace(clip, bridged=bridged), compose(["face.mouth_interior=filmed"])
     filmed_mouths(filmed, clip, Renderer(SphereFace(), size=32), 50)
-    (_, coefficients, frames, usable), *_ = given
+    (_, coefficients, frames, usable, brightness), *_ = given
+    assert brightness == 1
     assert len(coefficients) == len(frames) == len(usable) == 50
     assert np.flatnonzero(~usable).tolist() == [7]
+    for interior, share in (("dimmed", 0.5), ("filmed", 1.0)):
+        filmed_mouths(compose([f"face.mouth_interior={interior}"]), clip, Renderer(SphereFace(), size=32), 50)
+        assert given[-1][-1] == share
     assert filmed_mouths(compose([]) | {"face": filmed["face"] | {"mouth_interior": "black"}}, clip, None, 50) is None
     with pytest.raises(InputError, match=r"face\.mouth_interior=black"):
         filmed_mouths(filmed, clip, Renderer(SphereFace(mouth=False), size=32), 50)

@@ -53,6 +53,12 @@ def make_mapping(outputs: int, averaged: int, members: int, **shape: Any) -> Rec
     return networks[0] if members == 1 else Ensemble(networks, averaged)
 
 
+def first_encoder(network: nn.Module) -> nn.Module:
+    """The encoder of the network, of the first one where there are several."""
+    encoder: nn.Module = members_of(network)[0].get_submodule("encoder")
+    return encoder
+
+
 def members_of(network: nn.Module) -> list[nn.Module]:
     """The members of an ensemble, the first of which a general first stage becomes; else the network itself."""
     return list(network.members) if isinstance(network, Ensemble) else [network]

@@ -1,0 +1,174 @@
+"""Kernel ridge regression against its dual form written out, and inside the first stage."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from datamodules.windows import SpeechWindows
+from experiments.parents import load_parent
+from lightning_modules.audio2pose import Audio2PoseLSTM
+from lightning_modules.networks.audio_encoder import CompactEncoder
+from lightning_modules.networks.speech_regression import SpeechRegression
+from tests.test_lightning_modules_audio2pose import Batches, make_batch, make_module, trainer
+
+FRAMES, OUTPUTS = 120, 5
+
+
+@pytest.fixture
+def speech() -> tuple[CompactEncoder, torch.Tensor, torch.Tensor]:
+    """An encoder, windows of sound, and targets of which the first follows from the sound, the others from nothing."""
+    generator = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    encoder = CompactEncoder(4, 16, 0.5).eval()
+    rows = torch.randn(4 * FRAMES + 24, 12, generator=generator)
+    mfcc = rows.unfold(0, 28, 4).transpose(1, 2)[:FRAMES]
+    targets = torch.randn(FRAMES, OUTPUTS, generator=generator)
+    with torch.no_grad():
+        targets[:, 0] = (encoder(mfcc[None])[0] @ torch.randn(16, generator=generator)).sub_(0.3)
+    targets -= targets.mean(0)
+    return encoder, mfcc, targets
+
+
+def expected(features: np.ndarray, asked: np.ndarray, targets: np.ndarray, penalty: float) -> np.ndarray:
+    """The textbook's dual form, one pair of frames at a time."""
+    deviation = features.std(0) + 1e-3
+
+    def kernel(one: np.ndarray, other: np.ndarray) -> float:
+        return float(np.exp(-np.mean(((one - other) / deviation) ** 2) / 6))
+
+    gram = np.array([[kernel(one, other) for other in features] for one in features])
+    dual = np.linalg.solve(gram + penalty * np.eye(len(gram)), targets)
+    return np.array([[kernel(one, other) for other in features] for one in asked]) @ dual
+
+
+@pytest.mark.parametrize("lookahead", [0, 2])
+def test_it_is_kernel_ridge_regression(speech, lookahead):
+    encoder, mfcc, targets = speech
+    regression = SpeechRegression(encoder, 16, OUTPUTS, lookahead)
+    assert not regression.is_fitted
+    regression.fit(encoder, mfcc, targets, torch.eye(OUTPUTS)[0])
+    with torch.no_grad():
+        heard = encoder(mfcc[None])[0].double().numpy()
+        found = regression(mfcc[None, 30:50])[0].numpy()
+
+    def features(piece: np.ndarray) -> np.ndarray:
+        padded = np.concatenate([piece, *[piece[-1:]] * lookahead])
+        return np.concatenate([padded[k : k + len(piece)] for k in range(lookahead + 1)], 1)
+
+    candidates = [expected(features(heard), features(heard[30:50]), targets.numpy(), p) for p in (0.3, 1.0, 3.0, 10.0)]
+    assert min(np.abs(found - each).max() for each in candidates) < 1e-4
+
+
+def test_noise_gets_the_largest_penalty_and_a_face_that_follows_the_sound_the_least(speech):
+    encoder, mfcc, targets = speech
+    loudness = []
+    for column in (0, 1):
+        regression = SpeechRegression(encoder, 16, OUTPUTS)
+        regression.fit(encoder, mfcc, targets, torch.eye(OUTPUTS)[column])
+        loudness.append(float(regression(mfcc[None])[0, :, 1].std()))
+    assert loudness[1] < 0.5 * loudness[0]  # the same noise, held down harder
+
+
+def test_what_follows_from_the_sound_is_found_in_unheard_frames(speech):
+    encoder, mfcc, targets = speech
+    regression = SpeechRegression(encoder, 16, OUTPUTS)
+    regression.fit(encoder, mfcc[:80], targets[:80], torch.eye(OUTPUTS)[0])
+    found = regression(mfcc[None, 87:])[0]
+    correlation = [float(np.corrcoef(found[:, k], targets[87:, k])[0, 1]) for k in range(OUTPUTS)]
+    assert correlation[0] > 0.7
+    assert max(np.abs(correlation[1:])) < 0.6
+
+
+def test_a_checkpoint_brings_as_many_frames_as_were_learned(speech):
+    encoder, mfcc, targets = speech
+    regression, other = (SpeechRegression(copy.deepcopy(encoder), 16, OUTPUTS, 1) for _ in range(2))
+    regression.fit(encoder, mfcc, targets, torch.eye(OUTPUTS)[0])
+    other.load_state_dict(regression.state_dict())
+    assert other.is_fitted
+    assert torch.equal(other(mfcc[None]), regression(mfcc[None]))
+    assert not [p for p in other.parameters() if p.requires_grad]
+
+
+def test_it_learns_the_encoder_as_it_is_then_and_hears_without_dropout(speech):
+    encoder, mfcc, targets = speech
+    regression = SpeechRegression(CompactEncoder(4, 16, 0.5), 16, OUTPUTS).train()
+    regression.fit(encoder, mfcc, targets, torch.eye(OUTPUTS)[0])
+    before = regression(mfcc[None])
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.zero_()
+    assert torch.equal(regression.train()(mfcc[None]), before)
+
+
+def test_two_minutes_are_the_most(speech, monkeypatch):
+    encoder, mfcc, targets = speech
+    monkeypatch.setattr("lightning_modules.networks.speech_regression._MOST_FRAMES", 50)
+    regression = SpeechRegression(encoder, 16, OUTPUTS)
+    regression.fit(encoder, mfcc, targets, torch.eye(OUTPUTS)[0])
+    assert len(regression.support) == 40
+    few = SpeechRegression(encoder, 16, OUTPUTS)
+    few.fit(encoder, mfcc[:3], targets[:3], torch.eye(OUTPUTS)[0])  # nothing is left beside a part: no matter
+    assert torch.isfinite(few(mfcc[None])).all()
+
+
+def windows(module: Audio2PoseLSTM, frames: int = 60) -> SpeechWindows:
+    batch = make_batch(module, batch=1, frames=frames)
+    coefficients = np.zeros((frames, 257), np.float32)
+    coefficients[:, 80:144] = batch["expression"][0].numpy()
+    coefficients[:, 224:227], coefficients[:, 254:257] = np.split(batch["pose"][0].numpy(), 2, axis=1)
+    return SpeechWindows(batch["mfcc"][0].numpy(), coefficients, 16)
+
+
+def fitted(tmp_path, epochs: int = 1, resume=None, **keywords) -> tuple[Audio2PoseLSTM, SpeechWindows]:
+    module = make_module(lookahead=1, kernel_weight=0.6, **keywords)
+    speech = windows(module)
+    fit = trainer(tmp_path, max_epochs=epochs)
+    fit.fit(module, DataLoader(speech, batch_size=8), ckpt_path=resume, weights_only=True)
+    fit.save_checkpoint(tmp_path / f"{epochs}.ckpt")
+    return module.eval(), speech
+
+
+def test_the_first_stage_adds_it_to_its_network_at_test(tmp_path):
+    module, speech = fitted(tmp_path)
+    heard = speech.recording["mfcc"][None]
+    expression, pose, _ = module(heard)
+    regression, module.kernel = module.kernel, None
+    alone, same_pose, _ = module(heard)
+    normal = (heard - module.mfcc_mean) / module.mfcc_std
+    both = (alone - module.expression_mean) + regression(normal) / module.expression_scale
+    assert torch.allclose(expression, module.expression_mean + 0.6 * both, atol=1e-5)
+    assert torch.equal(pose, same_pose)
+    truth = speech.recording["expression"]
+    error, error_alone = ((x[0] - truth).square().mean() for x in (expression, alone))
+    assert error < error_alone  # one epoch of so few steps teaches a network little
+
+
+def test_it_is_in_the_checkpoint_and_a_resumed_run_fits_it_no_second_time(tmp_path):
+    module, speech = fitted(tmp_path)
+    heard = speech.recording["mfcc"][None]
+    again = Audio2PoseLSTM.load_from_checkpoint(tmp_path / "1.ckpt", map_location="cpu", weights_only=True).eval()
+    assert torch.equal(again(heard)[0], module(heard)[0])
+    resumed, _ = fitted(tmp_path, epochs=2, resume=str(tmp_path / "1.ckpt"))
+    for name, value in module.kernel.state_dict().items():
+        assert torch.equal(resumed.kernel.state_dict()[name], value), name
+
+
+def test_it_stays_with_the_person_when_another_run_starts_from_theirs(tmp_path):
+    module, _ = fitted(tmp_path)
+    place = tmp_path / "checkpoints/audio2pose"
+    place.mkdir(parents=True)
+    torch.save({"state_dict": module.state_dict()}, place / "last.ckpt")
+    for weight in (0.6, 0.0):
+        child = make_module(seed=1, lookahead=1, kernel_weight=weight)
+        load_parent(child, tmp_path, "audio2pose")
+        assert child.kernel is None or not child.kernel.is_fitted
+        assert torch.equal(child.network.head.weight, module.network.head.weight)
+
+
+def test_it_needs_one_recording(tmp_path):
+    module = make_module(kernel_weight=0.6)
+    with pytest.raises(TypeError, match="one person"):
+        trainer(tmp_path).fit(module, DataLoader(Batches(make_batch(module)), batch_size=2))
