@@ -1,8 +1,10 @@
 """One person's video as training data for both stages."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytorch_lightning as pl
+from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from datamodules.clip import Clip
@@ -45,6 +47,8 @@ class PersonalVideoDataModule(pl.LightningDataModule):
         window: Frames per sample of `audio2pose`.
         validation_seconds: End of the training part, which is not learned from: settings are judged on it.
         seed: Of the order of the samples.
+        identity_feature: Of the `person`, the mean of the frames that are learned from, or of each true `frame` as in
+            the paper. A frame's own tells the networks of its light and its errors, which nothing does at test.
 
     Raises:
         ValueError: If the batch does not divide among the processes, or `frames` is missing.
@@ -61,12 +65,14 @@ class PersonalVideoDataModule(pl.LightningDataModule):
         window: int = 16,
         validation_seconds: float = 2.0,
         seed: int = 0,
+        identity_feature: Literal["person", "frame"] = "person",
     ):
         super().__init__()
         if stage == "memory_gan" and frames is None:
             raise ValueError("PersonalVideoDataModule(stage='memory_gan') needs frames=render_clip(...).")
         self.clip, self.task, self.frames = clip, stage, frames
         self.batch_size, self.window, self.seed = batch_size, window, seed
+        self.identity_feature = identity_feature
         self.fitted_frames = fitted_frames(clip.training_frames, validation_seconds, stage)
 
     def setup(self, stage: str) -> None:
@@ -80,9 +86,9 @@ class PersonalVideoDataModule(pl.LightningDataModule):
                 mfcc[self.fitted_frames :], chi[self.fitted_frames :], length=0
             )
         else:
-            assert self.frames is not None
-            self.train_set = RenderedWindows(_part(self.frames, 0, self.fitted_frames))
-            self.validation_set = RenderedWindows(_part(self.frames, self.fitted_frames, self.clip.training_frames))
+            frames = self._identified()
+            self.train_set = RenderedWindows(_part(frames, 0, self.fitted_frames))
+            self.validation_set = RenderedWindows(_part(frames, self.fitted_frames, self.clip.training_frames))
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Samples in an order fixed by (seed, epoch); the last incomplete batch is left out."""
@@ -97,6 +103,13 @@ class PersonalVideoDataModule(pl.LightningDataModule):
         """The end of the training part, in order, each sample on one process."""
         batch_size = 1 if self.task == "audio2pose" else min(self.batch_size, 4)
         return evaluation_loader(self.validation_set, batch_size, *process_place(self.trainer))
+
+    def _identified(self) -> RenderedFrames:
+        assert self.frames is not None
+        if self.identity_feature == "frame":
+            return self.frames
+        mean = functional.normalize(self.frames.identity[: self.fitted_frames].mean(0), dim=0)
+        return replace(self.frames, identity=mean.expand_as(self.frames.identity).contiguous())
 
 
 def _part(frames: RenderedFrames, start: int, stop: int) -> RenderedFrames:

@@ -50,7 +50,7 @@ class RenderedFrames:
         rendered: (T, 3, H, W) uint8, the face rendered over the true background.
         target: (T, 3, H, W) uint8, the true frame.
         face_mask: (T, 1, H, W) uint8, 255 where the face is, its open mouth included.
-        identity: (T, 512) float32 identity feature of each true frame.
+        identity: (T, 512) float32 identity feature that goes with each true frame.
     """
 
     rendered: torch.Tensor

@@ -62,6 +62,7 @@ def fit_memory_gan(settings: dict[str, Any], folder: Path, clip: Clip, wandb_run
         batch_size=fit["batch_size"],
         validation_seconds=fit["validation_seconds"],
         seed=settings["seed"],
+        identity_feature=settings["data"]["identity_feature"],
     )
     fit_stage(module, data, "memory_gan", settings, folder, wandb_run)
 

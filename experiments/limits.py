@@ -13,6 +13,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "data.layout": ("lrw", "folder", "prepared"),
     "data.split": ("train", "val", "test"),
     "data.heldout_from": ("training", "end"),
+    "data.identity_feature": ("person", "frame"),
     "data.unclear_offset": ("keep", "drop"),
     "face.model": ("facemesh", "bfm"),
     "face.reconstruction": ("closed_form", "deep3d"),

@@ -41,7 +41,7 @@ class MemoryGAN(pl.LightningModule):
 
     Batches are dicts of `rendered` (B, 3, 3, H, W) [frames t-2, t-1, t], `target` (B, 3, H, W), `identity` (B, 512)
     of unit length, `index` (B,) int64 of the sample in the data set, and maybe `face_mask` (B, 1, H, W) in [0, 1] and
-    `speaker` (B,) int64. In training G gets the true frame's identity feature, at test the one that `retrieve` finds,
+    `speaker` (B,) int64. In training G gets the identity feature of its batch, at test the one that `retrieve` finds,
     smoothed by `smooth_features`.
 
     Optimisation is manual, three steps per batch. `trainer.global_step` therefore counts three per batch, and so does

@@ -58,6 +58,19 @@ def test_validation_is_the_end_of_training_and_heldout_is_untouched(tmp_path):
     assert {row.tobytes() for row in fitted} <= {row.tobytes() for row in expression[:70]}
 
 
+@pytest.mark.parametrize("feature", ["person", "frame"])
+def test_identity_is_the_persons_and_not_that_of_frames_which_validate(tmp_path, feature):
+    frames = make_frames(20)
+    clip = make_clip(tmp_path, total=30, training=20)
+    data = PersonalVideoDataModule(clip, "memory_gan", frames=frames, validation_seconds=0.2, identity_feature=feature)
+    data.setup("fit")
+    for dataset, start in ((data.train_set, 0), (data.validation_set, 15)):
+        for index in range(len(dataset)):
+            own = frames.identity[start + index].numpy()
+            mean = np.r_[np.full(15, 15**-0.5), np.zeros(497)]  # of unit vectors along the first 15 axes
+            np.testing.assert_allclose(dataset[index]["identity"], mean if feature == "person" else own, atol=1e-6)
+
+
 def test_memory_gan_needs_rendered_frames(tmp_path):
     with pytest.raises(ValueError, match="render_clip"):
         PersonalVideoDataModule(make_clip(tmp_path), "memory_gan")
