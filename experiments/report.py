@@ -193,7 +193,10 @@ def _training(folder: Path) -> str:
     for stage in ("audio2pose", "memory_gan"):
         picture = curve_plot(read_curves(folder / "logs" / stage / "metrics.csv"))
         if picture:
-            text = _start_of(parents.get(stage), settings.get(stage, {}).get("members", 1))
+            chosen = settings.get(stage, {})
+            text = _start_of(parents.get(stage), chosen.get("members", 1))
+            if chosen.get("kernel_weight"):
+                text += " A kernel regression on what the first encoder heard before training speaks along."
             parts.append(f"<h3>{stage}</h3><p>{html.escape(text)}</p>{_image(picture, 'png', '')}")
     return "\n".join(parts)
 

@@ -206,6 +206,12 @@ def test_weights_of_the_project_are_no_run(tmp_path, members, told):
     assert told in page
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.6])
+def test_a_regression_beside_the_networks_is_told(tmp_path, weight):
+    page = write_report(make_run(tmp_path / "a", [f"audio2pose.kernel_weight={weight}"])).read_text()
+    assert page.count("kernel regression") == (weight > 0)
+
+
 @pytest.mark.parametrize("alone", [True, False])
 def test_networks_that_did_not_start_from_the_parent_are_told(tmp_path, alone):
     folder = make_run(tmp_path / "a", ["audio2pose.members=2"])
