@@ -34,7 +34,8 @@ class FilmedMouths:
         brightness: Factor of what is shown; below 1 the rim of the hole stays in sight.
 
     Raises:
-        ValueError: No frame is usable, or the face model has no membrane between the lips.
+        ValueError: No frame is usable, the brightness is out of range, or the face model has no membrane between the
+            lips.
     """
 
     def __init__(
@@ -45,6 +46,8 @@ class FilmedMouths:
         usable: np.ndarray,
         brightness: float = 1.0,
     ):
+        if not 0 <= brightness <= 1:
+            raise ValueError(f"FilmedMouths: brightness is a share from 0 to 1, got {brightness:g}")
         if not usable.any():
             raise ValueError("FilmedMouths needs a frame in which the face was found")
         model, chi = renderer.model, torch.from_numpy(coefficients)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import pytorch_lightning as pl
+import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
@@ -47,11 +48,12 @@ class PersonalVideoDataModule(pl.LightningDataModule):
         window: Frames per sample of `audio2pose`.
         validation_seconds: End of the training part, which is not learned from: settings are judged on it.
         seed: Of the order of the samples.
-        identity_feature: Of the `person`, the mean of the frames that are learned from, or of each true `frame` as in
-            the paper. A frame's own tells the networks of its light and its errors, which nothing does at test.
+        identity_feature: Of the `person`, the mean of the frames that are learned from in which the face was found, or
+            of each true `frame` as in the paper. A frame's own tells the networks of its light and its errors, which
+            nothing does at test.
 
     Raises:
-        ValueError: If the batch does not divide among the processes, or `frames` is missing.
+        ValueError: If the batch does not divide among the processes, `frames` is missing, or a choice is unknown.
         InputError: If validation leaves nothing to learn from.
     """
 
@@ -68,6 +70,8 @@ class PersonalVideoDataModule(pl.LightningDataModule):
         identity_feature: Literal["person", "frame"] = "person",
     ):
         super().__init__()
+        if identity_feature not in ("person", "frame"):
+            raise ValueError(f"unknown identity_feature '{identity_feature}': expected person or frame")
         if stage == "memory_gan" and frames is None:
             raise ValueError("PersonalVideoDataModule(stage='memory_gan') needs frames=render_clip(...).")
         self.clip, self.task, self.frames = clip, stage, frames
@@ -108,7 +112,9 @@ class PersonalVideoDataModule(pl.LightningDataModule):
         assert self.frames is not None
         if self.identity_feature == "frame":
             return self.frames
-        mean = functional.normalize(self.frames.identity[: self.fitted_frames].mean(0), dim=0)
+        seen = ~torch.from_numpy(self.clip.bridged[: self.fitted_frames])  # elsewhere no face was looked at
+        learned = self.frames.identity[: self.fitted_frames]
+        mean = functional.normalize(learned[seen if seen.any() else ~seen].mean(0), dim=0)
         return replace(self.frames, identity=mean.expand_as(self.frames.identity).contiguous())
 
 

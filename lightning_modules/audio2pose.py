@@ -67,7 +67,8 @@ class Audio2PoseLSTM(pl.LightningModule):
             pose is that of the last.
         kernel_weight: At test the expression is the mean one and this many times what the network adds to it and what
             a `SpeechRegression` on the first encoder, as it is when training starts, adds to it; 0 for the network
-            alone, 0.5 for the mean of both. The training data needs a `recording` then, one batch of all.
+            alone, 0.5 for the mean of both. Where the regression is not to be trusted the network speaks alone, as it
+            does in validation. The training data needs a `recording`, one batch of all.
 
     Raises:
         ValueError: An array of another shape, a scale that is not above 0, an unknown choice.
@@ -141,6 +142,8 @@ class Audio2PoseLSTM(pl.LightningModule):
             lookahead=lookahead,
         )
         self.average = averaged_copy(self.network) if average_decay else None
+        if not 0 <= kernel_weight <= 1:
+            raise ValueError(f"Audio2PoseLSTM: kernel_weight is a factor from 0 to 1, got {kernel_weight:g}")
         self.kernel: SpeechRegression | None = None
         if kernel_weight:
             self.kernel = SpeechRegression(first_encoder(self.network), feature_size, EXPRESSION_SIZE, lookahead)
@@ -178,15 +181,12 @@ class Audio2PoseLSTM(pl.LightningModule):
         Raises:
             ValueError: A state, with `lookahead`.
         """
+        expression, pose, state = self._networks(mfcc, state)
+        if self.training or self.kernel is None or not self.kernel.trusted:
+            return expression, pose, state
         with torch.autocast(mfcc.device.type, enabled=False):
-            network = self.network if self.training or self.average is None else self.average
-            heard = self._normalised(mfcc)
-            outputs, state = network(heard, state)
-            expression, pose = outputs.split([EXPRESSION_SIZE, POSE_SIZE], dim=-1)
-            if self.kernel is not None and self.kernel.is_fitted and not self.training:
-                expression = self.kernel_weight * (expression + self.kernel(heard))
-            expression = self.expression_mean + expression / self.expression_scale
-            return expression, self.pose_mean + pose * self.pose_scale, state
+            more = expression - self.expression_mean + self.kernel(self._normalised(mfcc)) / self.expression_scale
+            return self.expression_mean + self.kernel_weight * more, pose, state
 
     def on_train_start(self) -> None:
         """Fit the kernel regression to everything that is learned from, unless a checkpoint brought it.
@@ -240,13 +240,13 @@ class Audio2PoseLSTM(pl.LightningModule):
         return self.members * loss  # each member's gradient is that of a network of its own
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Judge whole utterances by what a constant mouth would fail.
+        """Judge whole utterances, as the network alone speaks them, by what a constant mouth would fail.
 
         Logs the loss; the correlation of mouth openings; both again with the sound rolled by half its length, which
         should be worse and near 0; and the predicted share of the true variance of expression (scaled).
         """
-        expression, pose, _ = self(batch["mfcc"])
-        rolled, rolled_pose, _ = self(batch["mfcc"].roll(batch["mfcc"].shape[1] // 2, dims=1))
+        expression, pose, _ = self._networks(batch["mfcc"])
+        rolled, rolled_pose, _ = self._networks(batch["mfcc"].roll(batch["mfcc"].shape[1] // 2, dims=1))
         values = {
             "loss": weighted_sum(self.losses(expression, pose, batch), self.loss_weights),
             "loss_rolled": weighted_sum(self.losses(rolled, rolled_pose, batch), self.loss_weights),
@@ -289,6 +289,14 @@ class Audio2PoseLSTM(pl.LightningModule):
         if self.average is not None:
             follow(self.average, self.network, self.average_decay, int(self.steps))
         self.steps += 1
+
+    def _networks(self, mfcc: Tensor, state: State | None = None) -> tuple[Tensor, Tensor, State]:
+        with torch.autocast(mfcc.device.type, enabled=False):
+            network = self.network if self.training or self.average is None else self.average
+            outputs, state = network(self._normalised(mfcc), state)
+            expression, pose = outputs.split([EXPRESSION_SIZE, POSE_SIZE], dim=-1)
+            expression = self.expression_mean + expression / self.expression_scale
+            return expression, self.pose_mean + pose * self.pose_scale, state
 
     def _normalised(self, mfcc: Tensor) -> Tensor:
         return (at_least_fp32(mfcc) - self.mfcc_mean) / self.mfcc_std

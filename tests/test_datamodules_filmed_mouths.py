@@ -123,6 +123,11 @@ def test_dimmed_mouths_have_a_share_of_their_brightness(renderer, mouths, filmed
     assert (dimmed(chi, sources).float() - mouths(chi, sources) / 4).abs().max() <= 0.75  # rounded once and twice
 
 
+def test_no_brightness_beyond_what_was_filmed(renderer, filmed):
+    with pytest.raises(ValueError, match="brightness"):
+        FilmedMouths(renderer, *filmed, np.ones(FRAMES, bool), brightness=1.5)
+
+
 def test_they_are_seen_between_the_lips_alone(renderer, mouths, filmed):
     chi = torch.from_numpy(filmed[0][[19]])
     background = torch.full((1, 3, 128, 128), 200, dtype=torch.uint8)

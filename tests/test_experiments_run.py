@@ -127,6 +127,15 @@ def test_a_defect_is_not_hidden(tmp_path):
         (["generate.output=a_file/x.mp4"], ["generate.output", "cannot write"]),
         (["face.identity_encoder=arcface"], ["face.identity_onnx=FILE.onnx"]),
         (["experiment=memory_gan_general", "data.root=.", "face.mouth_interior=filmed"], ["one person", "black"]),
+        (
+            ["experiment=memory_gan_general", "data.root=.", "face.mouth_interior=dimmed"],
+            ["dimmed", "one person", "black"],
+        ),
+        (
+            ["experiment=audio2pose_general", "data.root=.", "audio2pose.kernel_weight=0.5"],
+            ["kernel_weight", "one person"],
+        ),
+        (["data.identity_feature=mean"], ["data.identity_feature=mean", "person"]),
         (["face=bfm"], ["face.model_file=", "faces.dmi.unibas.ch"]),
         (["face=bfm", "face.model_file=nowhere.mat"], ["face.model_file: nowhere.mat", "faces.dmi.unibas.ch"]),
         (["face.reconstruction=deep3d"], ["not of facemesh", "face=bfm"]),

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 
 _WIDTH = 3.0  # ours: of the kernel, in mean squared differences of normalised features; 1 to 5 are as good
-_PENALTIES = (0.3, 1.0, 3.0, 10.0)  # ours: a recording whose sound says little of the face gets the largest
+_PENALTIES = (10.0, 3.0, 1.0, 0.3)  # ours: a recording whose sound says little of the face gets the largest
 _FOLDS = 4  # ours: parts of the recording by which the penalty is chosen
 _GAP = 7  # frames between what is learned and what is judged: MFCC windows reach so far
+_LEAST_DEVIATION = 0.5  # ours, of the features' root mean square: one that hardly fires here may fire in other speech,
+# and would be so far from everything that the face of that frame were lost
 _MOST_FRAMES = 3000  # ours: two minutes; the matrix that is solved has so many rows
 
 
@@ -17,7 +19,8 @@ class SpeechRegression(nn.Module):
     """What was said in the training frames that sounded alike, as the Gaussian process that they span expects it.
 
     Features of a frame are those of the encoder for this frame and the `lookahead` next ones, normalised. The penalty
-    is the one of `_PENALTIES` with the least error in blocked cross-validation.
+    is the one of `_PENALTIES` with the least error in blocked cross-validation; where even that is no better than the
+    mean, nothing is `trusted`.
 
     Args:
         encoder: Of `AUDIO_ENCODERS`; a copy is kept, and takes the weights of the one that `fit` is given.
@@ -30,6 +33,7 @@ class SpeechRegression(nn.Module):
     deviation: Tensor
     support: Tensor
     weights: Tensor
+    trusted: Tensor
 
     def __init__(self, encoder: nn.Module, feature_size: int, outputs: int, lookahead: int = 0):
         super().__init__()
@@ -41,6 +45,7 @@ class SpeechRegression(nn.Module):
             "deviation": torch.ones(size),
             "support": torch.zeros(0, size),
             "weights": torch.zeros(0, outputs),
+            "trusted": torch.zeros((), dtype=torch.bool),
         }.items():
             self.register_buffer(name, start)
 
@@ -56,18 +61,23 @@ class SpeechRegression(nn.Module):
         Args:
             encoder: Whose weights are taken over as they are now.
             mfcc: (T, 28, 12) normalised windows of consecutive frames.
-            targets: (T, outputs) what should come out, of mean 0 or nearly so.
+            targets: (T, outputs) what should come out, as differences from what is said without any sound.
             judged: (outputs,) the linear map of the targets whose error chooses the penalty.
         """
         self.encoder.load_state_dict(encoder.state_dict())
         step = -(-len(mfcc) // _MOST_FRAMES)
         features = self._features(mfcc[None])[0][::step].double()
         targets = targets[::step].double()
-        self.mean, self.deviation = (x.float() for x in (features.mean(0), features.std(0, correction=0) + 1e-3))
+        deviation = features.std(0, correction=0)
+        least = _LEAST_DEVIATION * deviation.square().mean().sqrt().clamp_min(1e-6)
+        self.mean, self.deviation = features.mean(0).float(), deviation.maximum(least).float()
         self.support = (features.float() - self.mean) / self.deviation
-        kernel = _kernel(self.support, self.support).double()
-        penalty = min(_PENALTIES, key=lambda each: _unseen_error(kernel, targets @ judged.double(), each, _GAP // step))
+        kernel, shown = _kernel(self.support, self.support).double(), targets @ judged.double()
+        gap = -(-(_GAP + self.lookahead) // step)
+        errors = {penalty: _unseen_error(kernel, shown, penalty, gap) for penalty in _PENALTIES}
+        penalty = min(errors, key=errors.__getitem__)
         self.weights = _solve(kernel, targets, penalty).float()
+        self.trusted = torch.tensor(errors[penalty] < float(shown.square().sum()), device=self.weights.device)
 
     def forward(self, mfcc: Tensor) -> Tensor:
         """Normalised windows (B, T, 28, 12) of consecutive frames -> (B, T, outputs)."""
@@ -98,14 +108,10 @@ def _solve(kernel: Tensor, targets: Tensor, penalty: float) -> Tensor:
 
 
 def _unseen_error(kernel: Tensor, target: Tensor, penalty: float, gap: int) -> float:
-    """Sum of the squared errors of (T,) in parts that are predicted from the others."""
+    """Sum of the squared errors of (T,) in parts that are predicted from the others; without others as 0."""
     frames, total = torch.arange(len(target)), 0.0
-    for part in frames.tensor_split(_FOLDS):
-        if not len(part):
-            continue
+    for part in frames.tensor_split(min(_FOLDS, len(frames))):
         rest = frames[(frames < part[0] - gap) | (frames > part[-1] + gap)]
-        if len(rest):
-            mean = target[rest].mean()
-            known = _solve(kernel[rest][:, rest], target[rest] - mean, penalty)
-            total += float((kernel[part][:, rest] @ known + mean - target[part]).square().sum())
+        known = kernel[part][:, rest] @ _solve(kernel[rest][:, rest], target[rest], penalty)
+        total += float((known - target[part]).square().sum())
     return total
