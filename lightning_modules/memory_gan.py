@@ -69,9 +69,9 @@ class MemoryGAN(pl.LightningModule):
         top_k: Slots among which the triplet loss looks.
         margin: α of the triplet loss.
         age_noise: Half width of the noise on ages when the oldest slot is replaced.
-        identity_source: What G knows of the person at test: what the `memory` gives; in validation the `true` frame's
-            feature, an upper bound for the memory (a new speech has no true frames: there the memory is asked all the
-            same); or `none`: neither memory nor identity, also in training, AdaIN gets zeros.
+        identity_source: What G knows of the person at test: what the `memory` gives; in validation the `true`
+            feature of the batch, an upper bound for the memory (a new speech has no true frames: there the memory is
+            asked all the same); or `none`: neither memory nor identity, also in training, AdaIN gets zeros.
         loss_weights: Factors of `adversarial`, `l1`, `attention`, `smoothness`, `discriminator`, `triplet`.
         face_weight: Extra weight of the pixels of `face_mask` in the L1 term.
         augmentation: Ranges of `FrameAugmentation`, for G and D; the memory sees frames as they are.
