@@ -94,6 +94,12 @@ class PersonalVideoDataModule(pl.LightningDataModule):
             self.train_set = RenderedWindows(_part(frames, 0, self.fitted_frames))
             self.validation_set = RenderedWindows(_part(frames, self.fitted_frames, self.clip.training_frames))
 
+    @property
+    def recording(self) -> Batch:
+        """`mfcc` (T, 28, 12), `expression` (T, 64), `pose` (T, 6) of the whole training part, with what validates."""
+        part = self.clip.training
+        return SpeechWindows(self.clip.mfcc[part], self.clip.coefficients[part], length=0)[0]
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """Samples in an order fixed by (seed, epoch); the last incomplete batch is left out."""
         rank, world_size = process_place(self.trainer)

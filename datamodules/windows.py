@@ -28,11 +28,6 @@ class SpeechWindows(Dataset[Batch]):
         self.pose = torch.from_numpy(get_pose(coefficients))
         self.length = min(length, len(mfcc)) or len(mfcc)
 
-    @property
-    def recording(self) -> Batch:
-        """Everything in one piece, as one sample would have it."""
-        return {"mfcc": self.mfcc, "expression": self.expression, "pose": self.pose}
-
     def __len__(self) -> int:
         return len(self.mfcc) - self.length + 1
 

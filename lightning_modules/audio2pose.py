@@ -68,7 +68,7 @@ class Audio2PoseLSTM(pl.LightningModule):
         kernel_weight: At test the expression is the mean one and this many times what the network adds to it and what
             a `SpeechRegression` on the first encoder, as it is when training starts, adds to it; 0 for the network
             alone, 0.5 for the mean of both. Where the regression is not to be trusted the network speaks alone, as it
-            does in validation. The training data needs a `recording`, one batch of all.
+            does in validation. The data module needs a `recording`, all of the training part in one batch.
 
     Raises:
         ValueError: An array of another shape, a scale that is not above 0, an unknown choice.
@@ -189,15 +189,17 @@ class Audio2PoseLSTM(pl.LightningModule):
             return self.expression_mean + self.kernel_weight * more, pose, state
 
     def on_train_start(self) -> None:
-        """Fit the kernel regression to everything that is learned from, unless a checkpoint brought it.
+        """Fit the kernel regression to the whole training part, unless a checkpoint brought it.
+
+        What validates is not held back: nothing of the regression is chosen there, or judged.
 
         Raises:
-            TypeError: The training data is not one recording.
+            TypeError: The data module has no recording of one person.
         """
         if self.kernel is None or self.kernel.is_fitted:
             return
-        batches: Any = self.trainer.train_dataloader
-        speech: dict[str, Tensor] | None = getattr(batches.dataset, "recording", None)
+        data: Any = getattr(self.trainer, "datamodule", None)
+        speech: dict[str, Tensor] | None = getattr(data, "recording", None)
         if speech is None:
             raise TypeError(f"kernel_weight={self.kernel_weight:g} needs the speech of one person; set it to 0")
         expression = speech["expression"].to(self.device)

@@ -54,6 +54,7 @@ def test_validation_is_the_end_of_training_and_heldout_is_untouched(tmp_path):
     fitted = torch.cat([batch["expression"].reshape(-1, 64) for batch in data.train_dataloader()]).numpy()
     validated = torch.cat([batch["expression"][0] for batch in data.val_dataloader()]).numpy()
     expression = clip.coefficients[:, 80:144]
+    np.testing.assert_array_equal(data.recording["expression"], expression[:120])
     np.testing.assert_array_equal(validated, expression[70:120])
     assert {row.tobytes() for row in fitted} <= {row.tobytes() for row in expression[:70]}
 

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
@@ -147,6 +148,18 @@ def test_a_feature_that_was_still_in_training_does_not_silence_a_frame(speech):
     assert after.std() > 0.8 * before.std()
 
 
+class Speech(pl.LightningDataModule):
+    """One recording."""
+
+    def __init__(self, windows: SpeechWindows):
+        super().__init__()
+        self.windows = windows
+        self.recording = {"mfcc": windows.mfcc, "expression": windows.expression, "pose": windows.pose}
+
+    def train_dataloader(self):
+        return DataLoader(self.windows, batch_size=8)
+
+
 def windows(module: Audio2PoseLSTM, frames: int = 60) -> SpeechWindows:
     batch = make_batch(module, batch=1, frames=frames)
     coefficients = np.zeros((frames, 257), np.float32)
@@ -155,11 +168,11 @@ def windows(module: Audio2PoseLSTM, frames: int = 60) -> SpeechWindows:
     return SpeechWindows(batch["mfcc"][0].numpy(), coefficients, 16)
 
 
-def fitted(tmp_path, epochs: int = 1, resume=None, **keywords) -> tuple[Audio2PoseLSTM, SpeechWindows]:
+def fitted(tmp_path, epochs: int = 1, resume=None, **keywords) -> tuple[Audio2PoseLSTM, Speech]:
     module = make_module(lookahead=1, kernel_weight=0.6, **keywords)
-    speech = windows(module)
+    speech = Speech(windows(module))
     fit = trainer(tmp_path, max_epochs=epochs)
-    fit.fit(module, DataLoader(speech, batch_size=8), ckpt_path=resume, weights_only=True)
+    fit.fit(module, speech, ckpt_path=resume, weights_only=True)
     fit.save_checkpoint(tmp_path / f"{epochs}.ckpt")
     return module.eval(), speech
 
