@@ -181,12 +181,21 @@ class Audio2PoseLSTM(pl.LightningModule):
         Raises:
             ValueError: A state, with `lookahead`.
         """
-        expression, pose, state = self._networks(mfcc, state)
+        expression, pose, state = self.network_alone(mfcc, state)
         if self.training or self.kernel is None or not self.kernel.trusted:
             return expression, pose, state
         with torch.autocast(mfcc.device.type, enabled=False):
             more = expression - self.expression_mean + self.kernel(self._normalised(mfcc)) / self.expression_scale
             return self.expression_mean + self.kernel_weight * more, pose, state
+
+    def network_alone(self, mfcc: Tensor, state: State | None = None) -> tuple[Tensor, Tensor, State]:
+        """What `forward` gives without the regression."""
+        with torch.autocast(mfcc.device.type, enabled=False):
+            network = self.network if self.training or self.average is None else self.average
+            outputs, state = network(self._normalised(mfcc), state)
+            expression, pose = outputs.split([EXPRESSION_SIZE, POSE_SIZE], dim=-1)
+            expression = self.expression_mean + expression / self.expression_scale
+            return expression, self.pose_mean + pose * self.pose_scale, state
 
     def on_train_start(self) -> None:
         """Fit the kernel regression to the whole training part, unless a checkpoint brought it.
@@ -247,8 +256,8 @@ class Audio2PoseLSTM(pl.LightningModule):
         Logs the loss; the correlation of mouth openings; both again with the sound rolled by half its length, which
         should be worse and near 0; and the predicted share of the true variance of expression (scaled).
         """
-        expression, pose, _ = self._networks(batch["mfcc"])
-        rolled, rolled_pose, _ = self._networks(batch["mfcc"].roll(batch["mfcc"].shape[1] // 2, dims=1))
+        expression, pose, _ = self.network_alone(batch["mfcc"])
+        rolled, rolled_pose, _ = self.network_alone(batch["mfcc"].roll(batch["mfcc"].shape[1] // 2, dims=1))
         values = {
             "loss": weighted_sum(self.losses(expression, pose, batch), self.loss_weights),
             "loss_rolled": weighted_sum(self.losses(rolled, rolled_pose, batch), self.loss_weights),
@@ -291,14 +300,6 @@ class Audio2PoseLSTM(pl.LightningModule):
         if self.average is not None:
             follow(self.average, self.network, self.average_decay, int(self.steps))
         self.steps += 1
-
-    def _networks(self, mfcc: Tensor, state: State | None = None) -> tuple[Tensor, Tensor, State]:
-        with torch.autocast(mfcc.device.type, enabled=False):
-            network = self.network if self.training or self.average is None else self.average
-            outputs, state = network(self._normalised(mfcc), state)
-            expression, pose = outputs.split([EXPRESSION_SIZE, POSE_SIZE], dim=-1)
-            expression = self.expression_mean + expression / self.expression_scale
-            return expression, self.pose_mean + pose * self.pose_scale, state
 
     def _normalised(self, mfcc: Tensor) -> Tensor:
         return (at_least_fp32(mfcc) - self.mfcc_mean) / self.mfcc_std
