@@ -19,7 +19,8 @@ import torch
 from evaluation.run_files import flatten
 from experiments.callbacks import last_checkpoint
 from experiments.settings import GENERAL_WEIGHTS, load_settings
-from lightning_modules.audio2pose import EXPRESSION_SIZE, Audio2PoseLSTM
+from lightning_modules.audio2pose import Audio2PoseLSTM
+from lightning_modules.motion import EXPRESSION_SIZE
 from lightning_modules.networks.ensemble import members_of
 from media.errors import InputError
 from media.whole_file import whole_file

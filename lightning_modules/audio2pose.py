@@ -2,22 +2,19 @@
 
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from evaluation.lip_sync import mouth_correlation
 from lightning_modules.averaging import averaged_copy, follow
 from lightning_modules.losses import continuity, weighted_sum
+from lightning_modules.motion import EXPRESSION_SIZE, POSE_SIZE, Array, checked_scale, lip_sync, movement, noisy
 from lightning_modules.networks.ensemble import first_encoder, make_mapping, members_of
 from lightning_modules.networks.recurrent_mapping import State
 from lightning_modules.networks.speech_regression import SpeechRegression
 from lightning_modules.precision import at_least_fp32
 from lightning_modules.validation import ValidationMeans
 
-EXPRESSION_SIZE, POSE_SIZE, MFCC_SIZE = 64, 6, 12
-Array = np.ndarray | Tensor
 LOSS_WEIGHTS = {
     "expression": 1.0,
     "pose": 0.2,  # paper, 4.1: λ1
@@ -75,13 +72,8 @@ class Audio2PoseLSTM(pl.LightningModule):
     """
 
     person_buffers = (
-        "expression_scale",
-        "expression_mean",
-        "pose_scale",
-        "pose_mean",
-        "mouth_opening",
-        "mfcc_mean",
-        "mfcc_std",
+        *("expression_scale", "expression_mean", "pose_scale", "pose_mean"),
+        *("mouth_opening", "mfcc_mean", "mfcc_std"),
     )
     expression_scale: Tensor
     expression_mean: Tensor
@@ -125,7 +117,7 @@ class Audio2PoseLSTM(pl.LightningModule):
         self.save_hyperparameters(ignore=self.person_buffers, logger=False)
         arrays = (expression_scale, expression_mean, pose_scale, pose_mean, mouth_opening, mfcc_mean, mfcc_std)
         for name, array in zip(self.person_buffers, arrays, strict=True):
-            tensor = _checked(name, array)
+            tensor = checked_scale(name, array)
             self.register_buffer(name, tensor)
             self.hparams[name] = tensor.clone()  # so that a checkpoint loads without the arrays at hand
         self.network = make_mapping(
@@ -243,7 +235,7 @@ class Audio2PoseLSTM(pl.LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """One step of Eq. 2 on stretches of speech, each from a zero state."""
         shares = {name: torch.cat([batch[name]] * self.members) for name in ("mfcc", "expression", "pose")}
-        expression, pose, _ = self(self._augment(shares["mfcc"]))
+        expression, pose, _ = self(noisy(shares["mfcc"], self.mfcc_std, self.mfcc_noise, self.mfcc_shift))
         losses = self.losses(expression, pose, shares)
         loss = weighted_sum(losses, self.loss_weights)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(pose))
@@ -261,10 +253,10 @@ class Audio2PoseLSTM(pl.LightningModule):
         values = {
             "loss": weighted_sum(self.losses(expression, pose, batch), self.loss_weights),
             "loss_rolled": weighted_sum(self.losses(rolled, rolled_pose, batch), self.loss_weights),
-            "mouth_correlation": self._mouth_correlation(expression, batch["expression"]),
-            "mouth_correlation_rolled": self._mouth_correlation(rolled, batch["expression"]),
-            "movement": _movement(expression * self.expression_scale),
-            "true_movement": _movement(batch["expression"] * self.expression_scale),
+            "mouth_correlation": lip_sync(expression, batch["expression"], self.mouth_opening),
+            "mouth_correlation_rolled": lip_sync(rolled, batch["expression"], self.mouth_opening),
+            "movement": movement(expression * self.expression_scale),
+            "true_movement": movement(batch["expression"] * self.expression_scale),
         }
         for name, value in values.items():
             self.validation.update(name, value, torch.full_like(value, len(pose)))
@@ -303,29 +295,3 @@ class Audio2PoseLSTM(pl.LightningModule):
 
     def _normalised(self, mfcc: Tensor) -> Tensor:
         return (at_least_fp32(mfcc) - self.mfcc_mean) / self.mfcc_std
-
-    def _augment(self, mfcc: Tensor) -> Tensor:
-        if self.mfcc_noise:
-            mfcc = mfcc + self.mfcc_noise * self.mfcc_std * torch.randn_like(mfcc)
-        if self.mfcc_shift:
-            mfcc = mfcc + self.mfcc_shift * self.mfcc_std * torch.randn_like(mfcc[:, :1, :1])
-        return mfcc
-
-    def _mouth_correlation(self, expression: Tensor, true: Tensor) -> Tensor:
-        openings = zip(expression @ self.mouth_opening, true @ self.mouth_opening, strict=True)
-        return torch.stack([mouth_correlation(mine, theirs) for mine, theirs in openings]).mean()
-
-
-def _movement(sequence: Tensor) -> Tensor:
-    """Variance over time of (B, T, D), summed over dimensions, mean over the batch."""
-    return sequence.var(dim=1, correction=0).sum(-1).mean()
-
-
-def _checked(name: str, array: Array) -> Tensor:
-    tensor = torch.as_tensor(array).detach().to(torch.float32, copy=True)
-    expected = MFCC_SIZE if name.startswith("mfcc") else POSE_SIZE if name.startswith("pose") else EXPRESSION_SIZE
-    if tensor.shape != (expected,):
-        raise ValueError(f"Audio2PoseLSTM: {name} should have shape ({expected},), got {tuple(tensor.shape)}")
-    if name in ("expression_scale", "pose_scale", "mfcc_std") and not (tensor > 0).all():
-        raise ValueError(f"Audio2PoseLSTM: {name} has to be above 0 everywhere, its least is {tensor.min():g}")
-    return tensor
