@@ -8,7 +8,8 @@ from face.models.registry import model_version
 from face.reconstructors.registry import reconstruction_version
 from media.digest import sha256
 
-_FORMAT = 5  # of the clip on disk and of how its offset is estimated; a change prepares every video again
+# Of the clip on disk and of how its offset is estimated; a change prepares every video again, of corpora or of persons.
+_CORPUS_FORMAT, _PERSON_FORMAT = 5, 6
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Preparation:
         """
         version = reconstruction_version(self.reconstruction, self.reconstruction_file, self.face_model)
         return {
-            "format": _FORMAT,
+            "format": _CORPUS_FORMAT if self.of_corpus else _PERSON_FORMAT,
             "train_seconds": self.train_seconds,
             "audio_offset": self.audio_offset,
             "face_model": [self.face_model, model_version(self.face_model, self.face_model_file)],

@@ -8,17 +8,17 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from datamodules.audio_offset import OffsetEstimate, estimate_offset
 from datamodules.clip import SAMPLES_PER_FRAME, Clip, shift_sound, split_frames
+from datamodules.clip_pictures import write_pictures
 from datamodules.fitness import check_frames, check_sound, check_video, lacking_sound
 from datamodules.preparation import Preparation
 from face.appearance import spread
@@ -38,7 +38,7 @@ from media.audio import MFCC_SIZE, WINDOW_ROWS, mfcc_windows, read_audio, write_
 from media.digest import sha256
 from media.errors import InputError
 from media.threads import one_thread
-from media.video import VideoInfo, VideoWriter, probe, stream_frames
+from media.video import VideoInfo, probe, stream_frames
 
 _APPEARANCE_FRAMES = 100  # ours: more frames do not change the texture, the light or the albedo
 # Ours: of 29 neighbouring frames, 12 give the same albedo within 0.0008 of 1 [five clips, whose halves differ by
@@ -137,7 +137,7 @@ def prepare_clip(
             file = Path(preparation.reconstruction_file) if preparation.reconstruction_file else None
             with ThreadPoolExecutor(1) as pool:  # the fit needs no pictures, and their files no fit
                 geometry = pool.submit(RECONSTRUCTIONS[preparation.reconstruction], footage, model, file)
-                _write_pictures(clip, info, preparation, progress)
+                write_pictures(clip, info, preparation, progress)
                 _reconstruct(clip, geometry.result(), model, preparation)
             clip = _with_sound(clip, samples, model, preparation)
             clip.identity_features[:] = _identity_features(clip, model, preparation, threads)
@@ -244,28 +244,6 @@ def _track(folder: Path, info: VideoInfo, preparation: Preparation, progress: bo
     )
     footage = Footage(tracked.landmarks, tracked.confidence, training, crop, lambda: stream_frames(info.path, 0, total))
     return clip, footage
-
-
-def _write_pictures(clip: Clip, info: VideoInfo, preparation: Preparation, progress: bool) -> None:
-    """The crops of all frames and, of a person, the whole training frames; every frame is a key frame (SPEC, clip)."""
-    folder, crop, total = clip.folder, clip.crop, len(clip)
-    frames = tqdm(ahead(stream_frames(info.path, 0, total)), "cropping", total, unit="frame", disable=not progress)
-    with ExitStack() as stack:
-        # crf 8: above 42 dB (SPEC, clip)
-        crops = VideoWriter(folder / "crop.mp4", crop.size, crop.size, crf=8, gop=1, archive=preparation.of_corpus)
-        stack.enter_context(crops)
-        if preparation.of_corpus:
-            for frame in frames:
-                crops.write(crop.apply(frame))
-            return
-        gallery = VideoWriter(folder / "gallery.mp4", info.width, info.height, crf=14, gop=1)
-        stack.enter_context(gallery)
-        pool = stack.enter_context(ThreadPoolExecutor(1))
-        for index, frame in enumerate(frames):
-            written = pool.submit(gallery.write, frame) if index < clip.training_frames else None
-            crops.write(crop.apply(frame))
-            if written:
-                written.result()
 
 
 def _reconstruct(clip: Clip, geometry: Geometry, model: MorphableModel, preparation: Preparation) -> None:
