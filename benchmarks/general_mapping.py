@@ -25,7 +25,7 @@ from evaluation.head_pose import head_pose_similarity
 from evaluation.intervals import mean
 from evaluation.landmark_distance import landmark_distance
 from experiments.callbacks import last_checkpoint
-from experiments.fit import fit_audio2pose, make_audio2pose, motion_statistics
+from experiments.fit import fit_audio2pose, make_audio2pose, person_statistics
 from experiments.parents import start_from_parent
 from experiments.settings import GENERAL, compose
 from face.assets import cache_folder
@@ -73,7 +73,7 @@ def _judge(clip: Clip, video: Path, start: str, seed: int, extra: list[str]) -> 
     with tempfile.TemporaryDirectory() as place:
         if start != "null":
             model = load_face_model()
-            general = make_audio2pose(settings, model, motion_statistics(clip, model))
+            general = make_audio2pose(settings, model, person_statistics(clip, model))
             start_from_parent(general, settings, Path(place), "audio2pose")
             measured["unseen"] = measure(general, clip)["mouth_correlation"]
         began = time.perf_counter()

@@ -11,10 +11,10 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Subset
 
 from datamodules.augmented_speech import Augmentation
-from datamodules.corpus_statistics import motion_statistics
 from datamodules.corpus_windows import CorpusClips, CorpusFrames, CorpusSpeech
 from datamodules.loading import ClipLoader
 from datamodules.manifest import ManifestEntry, read_manifest
+from datamodules.motion_statistics import motion_statistics
 from datamodules.open_clip import open_clip
 from datamodules.sampling import evaluation_loader, process_place
 from datamodules.visits import VisitSampler, clips_at_once
@@ -138,8 +138,9 @@ class LRWDataModule(pl.LightningDataModule):
             entries = self._of_split(self._entries(), "train")
             chosen = [entries[k] for k in spread(len(entries), _STATISTICS_CLIPS)]
             clips = (open_clip(self.prepared / entry.clip, entry.frames) for entry in chosen)
+            parts = ((clip.coefficients, clip.mfcc) for clip in clips)
             opening = mouth_opening_map(load_face_model(*self.face[2:]))
-            self._statistics = motion_statistics(clips, opening, centre_clips=self.centre_clips)
+            self._statistics = motion_statistics(parts, opening, centre_clips=self.centre_clips)
         return self._statistics
 
     def train_dataloader(self) -> DataLoader[Batch]:

@@ -8,12 +8,12 @@ import pytorch_lightning as pl
 import torch
 
 from datamodules.clip import Clip
+from datamodules.motion_statistics import motion_statistics
 from datamodules.personal import PersonalVideoDataModule, fitted_frames
 from datamodules.rendered_frames import render_clip
 from experiments.callbacks import last_checkpoint, trainer_keywords
 from experiments.parents import start_from_parent
 from experiments.person import filmed_mouths, person_renderer
-from face.coefficients import EXPRESSION, get_pose
 from face.identity import IDENTITY_ENCODERS
 from face.models.morphable_model import MorphableModel, expression_scale, mouth_opening_map
 from face.models.registry import load_face_model
@@ -31,7 +31,7 @@ def fit_audio2pose(settings: dict[str, Any], folder: Path, clip: Clip, wandb_run
         return
     pl.seed_everything(settings["seed"], workers=True, verbose=False)
     model = load_face_model(settings["face"]["model"], settings["face"]["model_file"])
-    module = make_audio2pose(settings, model, motion_statistics(clip, model))
+    module = make_audio2pose(settings, model, person_statistics(clip, model))
     data = PersonalVideoDataModule(
         clip,
         "audio2pose",
@@ -101,18 +101,10 @@ def make_memory_gan(settings: dict[str, Any]) -> MemoryGAN:
     return MemoryGAN(similarity_threshold=threshold, seed=settings["seed"], **chosen)
 
 
-def motion_statistics(clip: Clip, model: MorphableModel) -> dict[str, np.ndarray]:
+def person_statistics(clip: Clip, model: MorphableModel) -> dict[str, np.ndarray]:
     """Means and deviations of the training part of a clip, for `make_audio2pose`."""
-    chi, mfcc = clip.coefficients[clip.training], clip.mfcc[clip.training]
-    expression = chi[:, EXPRESSION]
-    parts = {
-        "expression": expression,
-        "opening": expression @ mouth_opening_map(model)[:, None],
-        "pose": get_pose(chi),
-        "mfcc": mfcc.reshape(-1, mfcc.shape[-1]),
-    }
-    means = {f"{name}_mean": values.mean(0) for name, values in parts.items()}
-    return means | {f"{name}_std": values.std(0) for name, values in parts.items()}
+    part = (clip.coefficients[clip.training], clip.mfcc[clip.training])
+    return motion_statistics([part], mouth_opening_map(model), centre_clips=False)
 
 
 def is_finished(folder: Path, stage: str, epochs: int) -> bool:

@@ -9,7 +9,7 @@ import torch
 from datamodules import prepare
 from datamodules.clip import Clip
 from datamodules.prepare import prepare_video
-from experiments.fit import make_audio2pose, motion_statistics
+from experiments.fit import make_audio2pose, person_statistics
 from experiments.settings import compose
 from face.albedo import ALBEDOS
 from face.camera import Camera, pose_vertices
@@ -59,7 +59,7 @@ def test_a_clip_of_the_basel_face_stands_on_the_tracked_key_points(clip, basel):
 
 def test_it_can_be_rendered_and_learned_from(clip, basel):
     model = load_face_model("bfm", basel)
-    module = make_audio2pose(compose([]), model, motion_statistics(clip, model))
+    module = make_audio2pose(compose([]), model, person_statistics(clip, model))
     assert all(torch.isfinite(getattr(module, name)).all() for name in module.person_buffers)
     opening = module.mouth_opening @ torch.from_numpy(clip.coefficients[clip.training][:, EXPRESSION]).T
     assert float(opening.std(correction=0)) == pytest.approx(1, rel=1e-4)

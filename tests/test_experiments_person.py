@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiments import person
-from experiments.fit import make_audio2pose, motion_statistics
+from experiments.fit import make_audio2pose, person_statistics
 from experiments.person import (
     FACE_VERSION,
     filmed_mouths,
@@ -129,6 +129,6 @@ def test_both_stages_have_something_to_learn_from(tmp_path, prepared) -> None:
 def test_a_constant_sound_divides_nothing_by_zero(tmp_path) -> None:
     model = load_face_model()
     clip = make_clip(tmp_path, total=30, training=20)
-    statistics = motion_statistics(replace(clip, mfcc=np.ones_like(clip.mfcc)), model)
+    statistics = person_statistics(replace(clip, mfcc=np.ones_like(clip.mfcc)), model)
     assert statistics["mfcc_std"].max() == 0
     assert make_audio2pose(compose([]), model, statistics).mfcc_std.min() > 0

@@ -1,18 +1,19 @@
-"""Means and deviations of the training clips of a corpus, which `Audio2PoseLSTM` measures its inputs and outputs in."""
+"""Means and deviations of what is learned from, which `Audio2PoseLSTM` measures its inputs and outputs in."""
 
 from collections.abc import Iterable
 
 import numpy as np
 
-from datamodules.clip import Clip
 from face.coefficients import EXPRESSION, get_pose
 
 
-def motion_statistics(clips: Iterable[Clip], mouth_opening: np.ndarray, *, centre_clips: bool) -> dict[str, np.ndarray]:
+def motion_statistics(
+    clips: Iterable[tuple[np.ndarray, np.ndarray]], mouth_opening: np.ndarray, *, centre_clips: bool
+) -> dict[str, np.ndarray]:
     """Means and standard deviations over all frames of some clips.
 
     Args:
-        clips: At least one; looked at one by one.
+        clips: (T, 257) χ and (T, 28, 12) MFCC of at least one; looked at one by one.
         mouth_opening: (64,) linear map from expression to the opening of the mouth.
         centre_clips: Whether deviations are from each clip's own mean, as in training with centred clips; the means
             are those of all frames in both cases.
@@ -22,12 +23,12 @@ def motion_statistics(clips: Iterable[Clip], mouth_opening: np.ndarray, *, centr
         (6,), `mfcc_mean`, `mfcc_std` (12,).
     """
     moments = {name: _Moments(centre_clips) for name in ("expression", "opening", "pose", "mfcc")}
-    for clip in clips:
-        expression = clip.coefficients[:, EXPRESSION]
+    for chi, mfcc in clips:
+        expression = chi[:, EXPRESSION]
         moments["expression"].add(expression)
         moments["opening"].add(expression @ mouth_opening[:, None])
-        moments["pose"].add(get_pose(clip.coefficients))
-        moments["mfcc"].add(clip.mfcc.reshape(-1, clip.mfcc.shape[-1]))
+        moments["pose"].add(get_pose(chi))
+        moments["mfcc"].add(mfcc.reshape(-1, mfcc.shape[-1]))
     return {f"{name}_{key}": value for name, sums in moments.items() for key, value in sums.result().items()}
 
 
