@@ -75,7 +75,8 @@ class MemoryGAN(pl.LightningModule):
         loss_weights: Factors of `adversarial`, `l1`, `attention`, `smoothness`, `discriminator`, `triplet`.
         face_weight: Extra weight of the pixels of `face_mask` in the L1 term.
         augmentation: Ranges of `FrameAugmentation`, for G and D; the memory sees frames as they are.
-        learning_rate: Of Adam, for all three.
+        learning_rate: Of Adam, for D and G.
+        memory_learning_rate: Of Adam, for the memory's linear layer.
         betas: Of Adam.
         gradient_clip: Largest norm of each network's gradient; 0 for none.
         decay_fraction: Share of the epochs, at the end, in which the learning rates fall linearly to 0.
@@ -112,6 +113,7 @@ class MemoryGAN(pl.LightningModule):
         face_weight: float = 0.0,
         augmentation: dict[str, float] | None = None,
         learning_rate: float = 2e-4,
+        memory_learning_rate: float = 1e-4,
         betas: tuple[float, float] = (0.5, 0.999),
         gradient_clip: float = 0.0,
         decay_fraction: float = 0.0,
@@ -140,7 +142,8 @@ class MemoryGAN(pl.LightningModule):
         self.spatial_weights, self.loss_weights = spatial_weights, dict(loss_weights)
         self.face_weight, self.seed = face_weight, seed
         self.augmentation = FrameAugmentation(**(augmentation or {}))
-        self.learning_rate, self.betas, self.gradient_clip = learning_rate, (betas[0], betas[1]), gradient_clip
+        self.learning_rates = (memory_learning_rate, learning_rate, learning_rate)
+        self.betas, self.gradient_clip = (betas[0], betas[1]), gradient_clip
         self.decay_fraction, self.average_decay = decay_fraction, average_decay
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         frames = {"psnr": PSNR(), "psnr_face": PSNR(), "ssim": SSIM()}
@@ -239,9 +242,10 @@ class MemoryGAN(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Adam for the memory's linear layer, D and G, in the order of their steps, and their decay if there is one."""
         fused = not self.gradient_clip  # a third of the time; Lightning clips no gradients of fused optimisers
+        networks = (self.spatial.project, self.discriminator, self.generator)
         optimizers = [
-            torch.optim.Adam(network.parameters(), self.learning_rate, betas=self.betas, fused=fused)
-            for network in (self.spatial.project, self.discriminator, self.generator)
+            torch.optim.Adam(network.parameters(), rate, betas=self.betas, fused=fused)
+            for network, rate in zip(networks, self.learning_rates, strict=True)
         ]
         return with_linear_decay(optimizers, self.decay_fraction, self.trainer.max_epochs or -1)
 
