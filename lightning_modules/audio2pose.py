@@ -23,6 +23,11 @@ LOSS_WEIGHTS = {
     "opening": 0.0,  # not in the paper: of the mouth, once more
 }
 
+_NETWORK_SETTINGS = (
+    *("encoder", "encoder_channels", "feature_size", "hidden_size", "layers"),
+    *("dropout", "normalisation", "lookahead"),
+)
+
 
 class Audio2PoseLSTM(pl.LightningModule):
     """Encoder E and LSTM R of Eq. 1: MFCC windows to expression β and head pose p.
@@ -116,23 +121,9 @@ class Audio2PoseLSTM(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters(ignore=self.person_buffers, logger=False)
         arrays = (expression_scale, expression_mean, pose_scale, pose_mean, mouth_opening, mfcc_mean, mfcc_std)
-        for name, array in zip(self.person_buffers, arrays, strict=True):
-            tensor = checked_scale(name, array)
-            self.register_buffer(name, tensor)
-            self.hparams[name] = tensor.clone()  # so that a checkpoint loads without the arrays at hand
-        self.network = make_mapping(
-            EXPRESSION_SIZE + POSE_SIZE,
-            EXPRESSION_SIZE,
-            members,
-            encoder=encoder,
-            encoder_channels=encoder_channels,
-            feature_size=feature_size,
-            hidden_size=hidden_size,
-            layers=layers,
-            dropout=dropout,
-            normalisation=normalisation,
-            lookahead=lookahead,
-        )
+        self._register_person(arrays)
+        shape = {name: self.hparams[name] for name in _NETWORK_SETTINGS}
+        self.network = make_mapping(EXPRESSION_SIZE + POSE_SIZE, EXPRESSION_SIZE, members, **shape)
         self.average = averaged_copy(self.network) if average_decay else None
         if not 0 <= kernel_weight <= 1:
             raise ValueError(f"Audio2PoseLSTM: kernel_weight is a factor from 0 to 1, got {kernel_weight:g}")
@@ -147,6 +138,12 @@ class Audio2PoseLSTM(pl.LightningModule):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         names = ("loss", "loss_rolled", "mouth_correlation", "mouth_correlation_rolled", "movement", "true_movement")
         self.validation = ValidationMeans(dict.fromkeys(names))
+
+    def _register_person(self, arrays: tuple[Array, ...]) -> None:
+        for name, array in zip(self.person_buffers, arrays, strict=True):
+            tensor = checked_scale(name, array)
+            self.register_buffer(name, tensor)
+            self.hparams[name] = tensor.clone()  # so that a checkpoint loads without the arrays at hand
 
     def setup(self, stage: str) -> None:
         """Refuse what several processes would compute differently.
