@@ -26,6 +26,7 @@ from face.landmark_net import LandmarkNet
 from face.landmarks import COUNT, LEFT_BROW, LEFT_EYE, NOSE_TIP, RIGHT_BROW, RIGHT_EYE, five_points
 from face.random_faces import Expression, random_expression, random_person, random_view
 from face.subdivision import subdivide
+from face.unfolding import unfold
 
 PEOPLE = 500  # ours: more than three times the identity components, and two minutes on one core
 VIEWS = 3  # ours: neutral portraits of a person, the first one frontal; what light and pose do to the network shows
@@ -235,33 +236,34 @@ def build(people: int = PEOPLE) -> dict[str, np.ndarray]:
     samples = collect(LandmarkNet(assets.landmarks), people)
     mean, neutral, offsets, partner = align_all(samples)
     triangles = symmetric_triangles(assets.triangles, mean, partner)
-    identity = (neutral - mean).reshape(-1, COUNT, 3)
-    expression = offsets.reshape(-1, COUNT, 3)
     refined = subdivide(mean, triangles)
-    fine_partner = refined.mirror(partner)
+    modes = [_modes(neutral - mean, partner, IDENTITY_SIZE), _modes(offsets, partner, EXPRESSION_SIZE)]
+    shape = unfold(mean, np.concatenate(modes), refined, partner)
     vertices = refined.refine(samples.neutral[:, 0, :, :2].swapaxes(0, 1)).swapaxes(0, 1)
     texture = np.stack([sample_albedo(a, v) for a, v in zip(samples.albedo, vertices, strict=True)])
-    texture = np.concatenate([texture, texture[:, fine_partner]])
+    texture = np.concatenate([texture, texture[:, refined.mirror(partner)]])
     mean_texture = texture.mean(axis=0)
     return {
-        "mean_shape": mean.astype(np.float32),
+        "unbent_mean": mean.astype(np.float32),
         "triangles": triangles.astype(np.int16),
         "mean_texture": (mean_texture * 65535).round().astype(np.uint16),
-        **_integers("identity", _both(identity, partner), IDENTITY_SIZE, np.int16),
-        **_integers("expression", _both(expression, partner), EXPRESSION_SIZE, np.int16),
-        **_integers("texture", texture - mean_texture, TEXTURE_SIZE, np.int8),
+        "mean_shape": shape.mean.astype(np.float32),
+        **_integers("identity", shape.modes[:-EXPRESSION_SIZE], np.int16),
+        **_integers("expression", shape.modes[-EXPRESSION_SIZE:], np.int16),
+        **_integers("texture", principal_components(texture - mean_texture, TEXTURE_SIZE), np.int8),
         "portraits": np.array([len(samples.neutral)], np.int32),
         "first_landmarks": samples.neutral[0, 0].astype(np.float32),
     }
 
 
-def _both(samples: np.ndarray, partner: np.ndarray) -> np.ndarray:
-    return np.concatenate([samples, mirrored(samples, partner)])
+def _modes(samples: np.ndarray, partner: np.ndarray, count: int) -> np.ndarray:
+    """Components of movements (..., 468, 3) and their mirror images."""
+    flat = samples.reshape(-1, COUNT, 3)
+    return principal_components(np.concatenate([flat, mirrored(flat, partner)]), count)
 
 
-def _integers(name: str, samples: np.ndarray, count: int, kind: type) -> dict[str, np.ndarray]:
-    """Principal components in steps of the largest entry over the largest integer, one step size per component."""
-    basis = principal_components(samples, count)
+def _integers(name: str, basis: np.ndarray, kind: type) -> dict[str, np.ndarray]:
+    """Components in steps of the largest entry over the largest integer, one step size per component."""
     step = np.maximum(np.abs(basis).max(axis=(1, 2)), np.finfo(np.float32).tiny) / np.iinfo(kind).max
     return {
         f"{name}_basis": (basis / step[:, None, None]).round().astype(kind),

@@ -89,10 +89,10 @@ def test_normals_are_area_weighted_and_outward(model: MorphableModel) -> None:
 
 
 def test_normals_turn_with_the_face(model: MorphableModel) -> None:
-    angle = torch.tensor(0.7)
-    turn = torch.tensor([[angle.cos(), 0, -angle.sin()], [0, 1, 0], [angle.sin(), 0, angle.cos()]])
-    vertices = model.mean_shape[None]
-    torch.testing.assert_close(model.normals(vertices @ turn), model.normals(vertices) @ turn, atol=1e-4, rtol=0)
+    angle = torch.tensor(0.7, dtype=torch.float64)  # in single precision slivers at the mouth's corners would show
+    turn = torch.tensor([[angle.cos(), 0, -angle.sin()], [0, 1, 0], [angle.sin(), 0, angle.cos()]], dtype=torch.float64)
+    vertices = model.mean_shape[None].double()
+    torch.testing.assert_close(model.normals(vertices @ turn), model.normals(vertices) @ turn, atol=1e-9, rtol=0)
 
 
 def test_the_mesh_is_wound_consistently_and_the_membrane_closes_the_mouth(model: MorphableModel) -> None:
@@ -103,20 +103,12 @@ def test_the_mesh_is_wound_consistently_and_the_membrane_closes_the_mouth(model:
     assert sorted(open_rings) == sorted(map(sorted, (OUTLINE, RIGHT_EYE, LEFT_EYE)))
 
 
-def test_components_hardly_fold_the_face(model: MorphableModel) -> None:
+def test_no_mode_turns_a_triangle_over_within_two_deviations(model: MorphableModel) -> None:
     triangles, mean = model.triangles.numpy(), model.mean_shape.double().numpy()
     rest = area_vectors(mean, triangles)
-    area = np.linalg.norm(rest, axis=1)
-    folding = 0
     for component in (*model.identity_basis.double().numpy(), *model.expression_basis.double().numpy()):
-        # An opening mouth has no negative: one sign of such a component presses slivers at the corners of closed lips.
-        turned = [(area_vectors(mean + sign * component, triangles) * rest).sum(axis=1) < 0 for sign in (-2, 2)]
-        folded = [area[flip].sum() / area.sum() for flip in turned]
-        assert min(folded) < 1e-6
-        assert max(folded) < 5e-4
-        assert all((abs(mean[triangles[flip], 1] + 0.4) < 0.03).all() for flip in turned)  # between the lips
-        folding += sum(bool(flip.any()) for flip in turned)
-    assert folding < 20  # of 288; 16 were seen
+        for sign in (-2, 2):
+            assert ((area_vectors(mean + sign * component, triangles) * rest).sum(axis=1) > 0).all()
 
 
 def test_bases_are_scaled_by_their_deviations(model: MorphableModel) -> None:

@@ -26,7 +26,8 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         name: stored[f"{name}_basis"] * stored[f"{name}_step"][:, None, None]
         for name in ("identity", "expression", "texture")
     }
-    fine = subdivide(stored["mean_shape"], stored["triangles"])
+    # the mesh is that of the mean before it made room for the modes (`face.unfolding`), which count on it
+    fine = subdivide(stored["unbent_mean"], stored["triangles"])
     coarse = np.concatenate([stored["mean_shape"][None], bases["identity"], bases["expression"]])  # (145, 468, 3)
     mean, identity, expression = np.split(fine.refine(coarse.swapaxes(0, 1)).swapaxes(0, 1), [1, 1 + IDENTITY_SIZE])
     return {
