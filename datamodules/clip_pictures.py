@@ -1,9 +1,11 @@
 """The pictures of a clip on disk: the crops of all frames and, of a person, the whole training frames."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from datamodules.clip import Clip
@@ -11,8 +13,10 @@ from datamodules.preparation import Preparation
 from media.ahead import ahead
 from media.video import VideoInfo, VideoWriter, stream_frames
 
+_KEPT = 500  # ours: crops in memory, 100 MB; the training frames of a person are 300
 
-def write_pictures(clip: Clip, info: VideoInfo, preparation: Preparation, progress: bool) -> None:
+
+def write_pictures(clip: Clip, info: VideoInfo, preparation: Preparation, progress: bool) -> np.ndarray:
     """Write `crop.mp4` and, of a person, `gallery.mp4`; every frame is a key frame (SPEC, clip).
 
     Args:
@@ -20,6 +24,10 @@ def write_pictures(clip: Clip, info: VideoInfo, preparation: Preparation, progre
         info: Of the source.
         preparation: Of a person or of a corpus.
         progress: Show a progress bar.
+
+    Returns:
+        uint8 (n, 256, 256, 3) the first crops, as they are in the file: of a person those of the training frames, at
+        most 500; of a corpus, whose files are lossy, none.
     """
     folder, crop, total = clip.folder, clip.crop, len(clip)
     frames = tqdm(ahead(stream_frames(info.path, 0, total)), "cropping", total, unit="frame", disable=not progress)
@@ -28,15 +36,32 @@ def write_pictures(clip: Clip, info: VideoInfo, preparation: Preparation, progre
         if preparation.of_corpus:
             for frame in frames:
                 crops.write(crop.apply(frame))
-            return
+            return np.empty((0, crop.size, crop.size, 3), np.uint8)
+        kept = np.empty((min(_KEPT, clip.training_frames), crop.size, crop.size, 3), np.uint8)
         gallery = VideoWriter(folder / "gallery.mp4", info.width, info.height, crf=14, gop=1)
         stack.enter_context(gallery)
         pool = stack.enter_context(ThreadPoolExecutor(1))
         for index, frame in enumerate(frames):
             written = pool.submit(gallery.write, frame) if index < clip.training_frames else None
-            crops.write(crop.apply(frame))
+            picture = crop.apply(frame)
+            crops.write(picture)
+            if index < len(kept):
+                kept[index] = picture
             if written:
                 written.result()
+        return kept
+
+
+def pictures_of(clip: Clip, kept: np.ndarray) -> Callable[[slice], np.ndarray]:
+    """Crops of a range of frames, uint8 (n, 256, 256, 3): the first from memory, the others from the clip's file."""
+
+    def pictures(part: slice) -> np.ndarray:
+        if part.stop <= len(kept):
+            return kept[part]
+        later = clip.frames(slice(max(part.start, len(kept)), part.stop))
+        return np.concatenate([kept[part], later]) if part.start < len(kept) else later
+
+    return pictures
 
 
 def _crop_writer(path: Path, side: int, preparation: Preparation) -> VideoWriter:

@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from datamodules.audio_offset import OffsetEstimate, estimate_offset
 from datamodules.clip import SAMPLES_PER_FRAME, Clip, shift_sound, split_frames
-from datamodules.clip_pictures import write_pictures
+from datamodules.clip_pictures import pictures_of, write_pictures
 from datamodules.fitness import check_frames, check_sound, check_video, lacking_sound
 from datamodules.preparation import Preparation
 from face.appearance import spread
@@ -39,6 +39,8 @@ from media.digest import sha256
 from media.errors import InputError
 from media.threads import one_thread
 from media.video import VideoInfo, probe, stream_frames
+
+Pictures = Callable[[slice], np.ndarray]  # crops of a range of frames
 
 _APPEARANCE_FRAMES = 100  # ours: more frames do not change the texture, the light or the albedo
 # Ours: of 29 neighbouring frames, 12 give the same albedo within 0.0008 of 1 [five clips, whose halves differ by
@@ -137,10 +139,10 @@ def prepare_clip(
             file = Path(preparation.reconstruction_file) if preparation.reconstruction_file else None
             with ThreadPoolExecutor(1) as pool:  # the fit needs no pictures, and their files no fit
                 geometry = pool.submit(RECONSTRUCTIONS[preparation.reconstruction], footage, model, file)
-                write_pictures(clip, info, preparation, progress)
-                _reconstruct(clip, geometry.result(), model, preparation)
+                pictures = pictures_of(clip, write_pictures(clip, info, preparation, progress))
+                _reconstruct(clip, geometry.result(), model, preparation, pictures)
             clip = _with_sound(clip, samples, model, preparation)
-            clip.identity_features[:] = _identity_features(clip, model, preparation, threads)
+            clip.identity_features[:] = _identity_features(clip, model, preparation, pictures, threads)
         clip.save(compact=preparation.of_corpus)
         _publish(unfinished, folder)
     finally:
@@ -246,13 +248,15 @@ def _track(folder: Path, info: VideoInfo, preparation: Preparation, progress: bo
     return clip, footage
 
 
-def _reconstruct(clip: Clip, geometry: Geometry, model: MorphableModel, preparation: Preparation) -> None:
+def _reconstruct(
+    clip: Clip, geometry: Geometry, model: MorphableModel, preparation: Preparation, pictures: Pictures
+) -> None:
     """Fill the coefficients; what the reconstruction does not say of texture and light comes from the pixels."""
     clip.coefficients[:] = geometry_coefficients(geometry)
     clip.fit_error[:] = geometry.error
     if geometry.texture is None or geometry.illumination is None:
         frames = math.ceil(len(clip) / _APPEARANCE_STEP) if preparation.of_corpus else _APPEARANCE_FRAMES
-        _fit_appearance(clip, model, Camera(clip.crop.size), min(frames, _APPEARANCE_FRAMES))
+        _fit_appearance(clip, model, pictures, min(frames, _APPEARANCE_FRAMES))
 
 
 def _mfcc_per_part(samples: np.ndarray, total: int, training: int) -> np.ndarray:
@@ -264,17 +268,19 @@ def _mfcc_per_part(samples: np.ndarray, total: int, training: int) -> np.ndarray
     return np.concatenate([mfcc_windows(sound, frames) for sound, frames in parts if frames])
 
 
-def _fit_appearance(clip: Clip, model: MorphableModel, camera: Camera, frames: int) -> None:
+def _fit_appearance(clip: Clip, model: MorphableModel, pictures: Pictures, frames: int) -> None:
     """One texture and one light per video, from some training frames, into all frames of the coefficients."""
     seen = np.flatnonzero(clip.confidence[clip.training] > 0)
     chosen = seen[spread(len(seen), frames)]
-    fill_appearance(clip.coefficients, clip.frames(clip.training)[chosen], chosen, model, camera)
+    fill_appearance(clip.coefficients, pictures(clip.training)[chosen], chosen, model, Camera(clip.crop.size))
 
 
-def _identity_features(clip: Clip, model: MorphableModel, preparation: Preparation, threads: int) -> np.ndarray:
+def _identity_features(
+    clip: Clip, model: MorphableModel, preparation: Preparation, pictures: Pictures, threads: int
+) -> np.ndarray:
     """One feature per true frame, (T, 512)."""
     return identity_features(
-        clip.frames,
+        pictures,
         clip.crop.to_crop(clip.landmarks),
         clip.confidence,
         clip.coefficients,

@@ -1,5 +1,7 @@
 """Resampling an upright square of a picture by a bicubic kernel, as Pillow does, in loops compiled by numba."""
 
+from functools import lru_cache
+
 import numba
 import numpy as np
 
@@ -26,6 +28,7 @@ def resample(frame: np.ndarray, x: float, y: float, side: float, size: int) -> n
     return result
 
 
+@lru_cache(maxsize=8)  # the crop of a video is the same in all its frames
 def kernels(start: float, length: float, size: int) -> tuple[np.ndarray, np.ndarray]:
     """What each output pixel along one axis is made of.
 
@@ -36,7 +39,7 @@ def kernels(start: float, length: float, size: int) -> tuple[np.ndarray, np.ndar
 
     Returns:
         (size,) int64 first input pixel, which may lie outside the picture, and (size, N) float32 weights of it and
-        those after it, with sum 1. Catmull and Rom's kernel, a = -0.5.
+        those after it, with sum 1. Catmull and Rom's kernel, a = -0.5. Both are kept: leave them as they are.
     """
     step = length / size
     width = max(step, 1.0)

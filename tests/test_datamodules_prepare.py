@@ -113,11 +113,11 @@ def test_appearance_is_fitted_to_frames_with_a_face_wherever_they_are(monkeypatc
         training=slice(0, 250),
         training_frames=250,
         coefficients=None,
-        frames=lambda part: numbers[part],
+        crop=SimpleNamespace(size=256),
     )
     fitted = []
     monkeypatch.setattr(prepare, "fill_appearance", lambda chi, pictures, chosen, *_: fitted.append((pictures, chosen)))
-    prepare._fit_appearance(clip, None, None, 100)
+    prepare._fit_appearance(clip, None, lambda part: numbers[part], 100)
     ((pictures, chosen),) = fitted
     assert pictures.tolist() == chosen.tolist() == [4, 242]
 
