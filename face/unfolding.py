@@ -18,11 +18,9 @@ RANGE = 2.0  # standard deviations to either side, issue 3, item 1
 _LEAST = 0.02  # ours: of a triangle's area is to be left at the end of a mode, more than storing in integers takes
 _SMOOTH = 0.5  # ours: of a triangle's area the mean keeps, or the corners of its mouth show creases
 _WATCHED = 0.3  # ours: triangles that keep less of it are looked after while others are bent
-_MEAN_COST = (
-    0.3  # ours: of moving the mean as far as one mode; it moves by 0.4 mm, the strongest mode by 0.7 mm at its end
-)
-_FIRST_COST, _MORE, _ROUNDS = 1e-2, 4.0, 8  # squared decimetres that a whole triangle may cost; three rounds do
-_STEPS = 300  # of the solver in a round; a hundred are enough
+_MEAN_COST = 0.3  # ours: of moving the mean, a mode's being 1; it moves by 0.4 mm, the end of the strongest mode by 0.7
+_FIRST_COST, _MORE, _ROUNDS = 1e-2, 4.0, 8  # squared decimetres that a whole triangle may cost; two or three rounds do
+_STEPS = 300  # of the solver in a round, at most
 
 
 @dataclass(frozen=True)
