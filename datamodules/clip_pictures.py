@@ -13,6 +13,8 @@ from datamodules.preparation import Preparation
 from media.ahead import ahead
 from media.video import VideoInfo, VideoWriter, stream_frames
 
+Pictures = Callable[[slice], np.ndarray]  # crops of a range of frames, uint8 (n, 256, 256, 3)
+
 _KEPT = 500  # ours: crops in memory, 100 MB; the training frames of a person are 300
 
 
@@ -52,8 +54,8 @@ def write_pictures(clip: Clip, info: VideoInfo, preparation: Preparation, progre
         return kept
 
 
-def pictures_of(clip: Clip, kept: np.ndarray) -> Callable[[slice], np.ndarray]:
-    """Crops of a range of frames, uint8 (n, 256, 256, 3): the first from memory, the others from the clip's file."""
+def pictures_of(clip: Clip, kept: np.ndarray) -> Pictures:
+    """The crops of a clip, the first ones from memory (`write_pictures`), the others from its file."""
 
     def pictures(part: slice) -> np.ndarray:
         if part.stop <= len(kept):

@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from datamodules.audio_offset import OffsetEstimate, estimate_offset
 from datamodules.clip import SAMPLES_PER_FRAME, Clip, shift_sound, split_frames
-from datamodules.clip_pictures import pictures_of, write_pictures
+from datamodules.clip_pictures import Pictures, pictures_of, write_pictures
 from datamodules.fitness import check_frames, check_sound, check_video, lacking_sound
 from datamodules.preparation import Preparation
 from face.appearance import spread
@@ -39,8 +39,6 @@ from media.digest import sha256
 from media.errors import InputError
 from media.threads import one_thread
 from media.video import VideoInfo, probe, stream_frames
-
-Pictures = Callable[[slice], np.ndarray]  # crops of a range of frames
 
 _APPEARANCE_FRAMES = 100  # ours: more frames do not change the texture, the light or the albedo
 # Ours: of 29 neighbouring frames, 12 give the same albedo within 0.0008 of 1 [five clips, whose halves differ by

@@ -89,7 +89,7 @@ def test_modes_change_less_than_by_making_them_weaker(sheet: tuple[np.ndarray, S
     assert 0 < np.linalg.norm(after.modes[0] - MODES[0]) < weaker
 
 
-def test_a_fold_that_cannot_be_mended_is_an_error(
+def test_folds_left_after_the_last_round_are_an_error(
     sheet: tuple[np.ndarray, Subdivision], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("face.unfolding._ROUNDS", 1)
