@@ -184,5 +184,5 @@ def _solve_texture(
     right = ((product - square * mean).flatten(1) * share) @ flat.mT
     scaled = (square.flatten(1) * share).sqrt()
     # One frame at a time: the weighted bases of all would be large, and products of this size fill a core anyway.
-    left = torch.stack([(flat * row) @ (flat * row).mT for row in scaled])
+    left = torch.stack([weighted @ weighted.mT for weighted in (flat * row for row in scaled)])
     return torch.linalg.solve(left + prior, right)

@@ -29,16 +29,53 @@ def light_face(
     Returns:
         (B, V, 3) x, y in pixels and depth in decimetres, and (B, V, 3) colours in [0, 1].
     """
-    identity = chi[:, IDENTITY]
-    if len(chi) > 1 and bool((identity == identity[:1]).all()):
-        identity = identity[:1]  # one person: their basis is multiplied once for all frames
-    shape = model.shape(identity, chi[:, EXPRESSION])
-    wanted = torch.is_grad_enabled() and (shape.requires_grad or chi.requires_grad or albedo.requires_grad)
-    if not wanted and all(t.device.type == "cpu" and t.dtype == torch.float32 for t in (shape, chi, albedo)):
+    shape = shape_face(model, chi)
+    if fit_for_loops(shape, chi, albedo):
         return _light_in_loops(model, camera, shape.detach(), chi.detach(), albedo.detach())
     posed = pose_vertices(shape, chi[:, ANGLES], chi[:, TRANSLATION])
     light = irradiance(model.normals(posed), chi[:, ILLUMINATION])
     return camera.project(posed), (albedo * light).clamp(0, 1)
+
+
+def shape_face(model: MorphableModel, chi: torch.Tensor) -> torch.Tensor:
+    """(B, V, 3) vertices in decimetres before the pose, from (B, 257) coefficients."""
+    identity = chi[:, IDENTITY]
+    if len(chi) > 1 and bool((identity == identity[:1]).all()):
+        identity = identity[:1]  # one person: their basis is multiplied once for all frames
+    return model.shape(identity, chi[:, EXPRESSION])
+
+
+def fit_for_loops(*tensors: torch.Tensor) -> bool:
+    """Whether compiled loops may take the place of tensors: on a CPU, in float32 and without gradients."""
+    wanted = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+    return not wanted and all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
+
+
+def pose_in_loops(
+    model: MorphableModel, camera: Camera, shape: torch.Tensor, chi: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Place and project a face (see `fit_for_loops`).
+
+    Args:
+        model: The morphable face.
+        camera: Camera of the image.
+        shape: (B, V, 3) of `shape_face`.
+        chi: (B, 257) coefficients.
+
+    Returns:
+        (B, V, 3) x, y in pixels and depth in decimetres, (B, V, 3) unit normals in camera axes and (B, V) cosines
+        between them and the directions to the camera.
+    """
+    projected, normals, facing = torch.empty(shape.shape), torch.empty(shape.shape), torch.empty(shape.shape[:2])
+    arrays: list[Any] = [
+        values.detach().contiguous().numpy()
+        for values in (shape, rotation_matrix(chi[:, ANGLES]), chi[:, TRANSLATION], model.triangles)
+    ]
+    view = np.float32(camera.focal), np.float32(camera.centre)
+    outputs = projected.numpy(), normals.numpy(), facing.numpy()
+    kernel: Any = _pose_frames
+    share_frames(lambda first, step: kernel(*arrays, *view, first, step, *outputs), len(shape))
+    return projected, normals, facing
 
 
 def _light_in_loops(
@@ -93,6 +130,37 @@ def _light_frames(
         _place(shape[frame], rotation[frame], translation[frame], focal, centre, posed, projected[frame])
         _add_normals(posed, triangles, normals)
         _light(normals, forms[frame], albedo[min(frame, albedo.shape[0] - 1)], colours[frame])
+
+
+@_compiled
+def _pose_frames(
+    shape: np.ndarray,
+    rotation: np.ndarray,
+    translation: np.ndarray,
+    triangles: np.ndarray,
+    focal: np.float32,
+    centre: np.float32,
+    begin: int,
+    step: int,
+    projected: np.ndarray,
+    normals: np.ndarray,
+    facing: np.ndarray,
+) -> None:
+    """Fills `projected` and `normals` (B, V, 3) and `facing` (B, V) in the frames `begin`, `begin + step`, ..."""
+    posed = np.empty(shape.shape[1:], np.float32)
+    one, tiny, distance = np.float32(1), np.float32(1e-12), np.float32(CAMERA_DISTANCE)
+    for frame in range(begin, shape.shape[0], step):
+        normal, cosine = normals[frame], facing[frame]
+        _place(shape[frame], rotation[frame], translation[frame], focal, centre, posed, projected[frame])
+        _add_normals(posed, triangles, normal)
+        for vertex in range(posed.shape[0]):
+            x, y, z = normal[vertex, 0], normal[vertex, 1], normal[vertex, 2]
+            inverse = one / max(np.sqrt(x * x + y * y + z * z), tiny)
+            x, y, z = x * inverse, y * inverse, z * inverse
+            right, up, depth = -posed[vertex, 0], -posed[vertex, 1], distance - posed[vertex, 2]
+            away = max(np.sqrt(right * right + up * up + depth * depth), tiny)
+            normal[vertex, 0], normal[vertex, 1], normal[vertex, 2] = x, y, z
+            cosine[vertex] = (x * right + y * up + z * depth) / away
 
 
 @_compiled

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import torch
 
-from face.camera import Camera, pose_vertices
-from face.coefficients import ANGLES, EXPRESSION, IDENTITY, TRANSLATION
-from face.lit_vertices import light_face
+from face.camera import CAMERA_DISTANCE, Camera, pose_vertices
+from face.coefficients import ANGLES, TRANSLATION
+from face.lit_vertices import fit_for_loops, light_face, pose_in_loops, shape_face
 from face.models.morphable_model import MorphableModel
 from face.rasterizers import RASTERIZERS
 from face.rasterizers.fragments import Fragments, Surfaces
@@ -62,10 +62,12 @@ def pose_face(model: MorphableModel, camera: Camera, chi: torch.Tensor) -> Posed
     Returns:
         Projected vertices and their normals.
     """
-    shape = model.shape(chi[:, IDENTITY], chi[:, EXPRESSION])
+    shape = shape_face(model, chi)
+    if fit_for_loops(shape, chi):
+        return PosedFace(*pose_in_loops(model, camera, shape, chi))
     posed = pose_vertices(shape, chi[:, ANGLES], chi[:, TRANSLATION])
     normals = model.normals(posed)
-    to_camera = torch.nn.functional.normalize(posed.new_tensor([0.0, 0.0, 10.0]) - posed, dim=-1)
+    to_camera = torch.nn.functional.normalize(posed.new_tensor([0.0, 0.0, CAMERA_DISTANCE]) - posed, dim=-1)
     return PosedFace(camera.project(posed), normals, (normals * to_camera).sum(-1))
 
 
