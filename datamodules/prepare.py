@@ -17,23 +17,22 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from datamodules.audio_offset import OffsetEstimate, estimate_offset
-from datamodules.clip import SAMPLES_PER_FRAME, Clip, shift_sound, split_frames
-from datamodules.clip_pictures import Pictures, pictures_of, write_pictures
-from datamodules.fitness import check_frames, check_sound, check_video, lacking_sound
+from datamodules.clip import SAMPLES_PER_FRAME, Clip, shift_sound
+from datamodules.clip_pictures import Filmed, Pictures, film, pictures_of
+from datamodules.fitness import check_sound, check_video, lacking_sound
 from datamodules.preparation import Preparation
 from face.appearance import spread
 from face.camera import Camera
 from face.coefficients import EXPRESSION, SIZE
-from face.crop import crop_around
 from face.fitting import fill_appearance, geometry_coefficients, identity_features
-from face.identity import load_identity_encoder
+from face.identity import ArcFaceEncoder, CoefficientEncoder, load_identity_encoder
 from face.landmarks import mouth_opening
 from face.models.morphable_model import MorphableModel, expression_scale
 from face.models.registry import load_face_model, model_version
+from face.reconstructors.closed_form import identity_per_frame
 from face.reconstructors.geometry import Footage, Geometry
 from face.reconstructors.registry import RECONSTRUCTIONS
-from face.tracking import FaceTracker, track
-from media.ahead import ahead
+from face.tracking import FaceTracker
 from media.audio import MFCC_SIZE, WINDOW_ROWS, mfcc_windows, read_audio, write_wav
 from media.digest import sha256
 from media.errors import InputError
@@ -127,20 +126,23 @@ def prepare_clip(
     samples = read_audio(video)
     check_sound(samples, info.frames, info, preparation)
     version = model_version(preparation.face_model, preparation.face_model_file)
-    # before anything long: its file may be unfit
+    # before anything long: their files may be unfit
     model = _face_model(preparation.face_model, preparation.face_model_file, version)
+    encoder = load_identity_encoder(preparation.identity_encoder, preparation.identity_onnx)
     unfinished = _scratch_folder(Path(scratch) if scratch else folder.parent)
     try:
         with _alone() as threads:
-            clip, footage = _track(unfinished, info, preparation, progress)
+            filmed = film(unfinished, info, preparation, _tracker(), progress)
+            clip, footage = _of_film(unfinished, info, filmed)
             check_sound(samples, len(clip), info, preparation)  # a file may hold less than it declares
             file = Path(preparation.reconstruction_file) if preparation.reconstruction_file else None
-            with ThreadPoolExecutor(1) as pool:  # the fit needs no pictures, and their files no fit
+            with ThreadPoolExecutor(1) as pool:  # neither needs the other
                 geometry = pool.submit(RECONSTRUCTIONS[preparation.reconstruction], footage, model, file)
-                pictures = pictures_of(clip, write_pictures(clip, info, preparation, progress))
-                _reconstruct(clip, geometry.result(), model, preparation, pictures)
+                shapes = _shape_per_frame(clip, model, encoder)
+            pictures = pictures_of(clip, filmed.kept)
+            _reconstruct(clip, geometry.result(), model, preparation, pictures)
             clip = _with_sound(clip, samples, model, preparation)
-            clip.identity_features[:] = _identity_features(clip, model, preparation, pictures, threads)
+            clip.identity_features[:] = _identity_features(clip, model, encoder, pictures, shapes, threads)
         clip.save(compact=preparation.of_corpus)
         _publish(unfinished, folder)
     finally:
@@ -216,23 +218,18 @@ def _estimated_offset(clip: Clip, samples: np.ndarray, model: MorphableModel) ->
     return estimate_offset(mouth_opening(clip.landmarks[clip.training]), expression * expression_scale(model), sound)
 
 
-def _track(folder: Path, info: VideoInfo, preparation: Preparation, progress: bool) -> tuple[Clip, Footage]:
+def _of_film(folder: Path, info: VideoInfo, filmed: Filmed) -> tuple[Clip, Footage]:
     """The clip without its reconstruction and its sound, and what the first is made from."""
-    frames = ahead(stream_frames(info.path))
-    tracked = track(frames, str(info.path), total=info.frames, progress=progress, tracker=_tracker())
-    total = len(tracked.landmarks)
-    check_frames(total, info, preparation)
-    training, note = split_frames(total, preparation.train_seconds)
-    crop = crop_around(tracked.landmarks[:training])
+    tracked, total, training = filmed.track, len(filmed.track.landmarks), filmed.training_frames
     clip = Clip(
         folder=folder,
         source=Path(info.path).resolve(),
         source_sha256=sha256(info.path),
         width=info.width,
         height=info.height,
-        crop=crop,
+        crop=filmed.crop,
         training_frames=training,
-        split_note=note,
+        split_note=filmed.note,
         audio_offset=0,
         coefficients=np.zeros((total, SIZE), np.float32),
         landmarks=tracked.landmarks,
@@ -242,8 +239,9 @@ def _track(folder: Path, info: VideoInfo, preparation: Preparation, progress: bo
         mfcc=np.zeros((total, WINDOW_ROWS, MFCC_SIZE), np.float32),
         identity_features=np.zeros((total, 512), np.float32),
     )
-    footage = Footage(tracked.landmarks, tracked.confidence, training, crop, lambda: stream_frames(info.path, 0, total))
-    return clip, footage
+    return clip, Footage(
+        tracked.landmarks, tracked.confidence, training, filmed.crop, lambda: stream_frames(info.path, 0, total)
+    )
 
 
 def _reconstruct(
@@ -273,8 +271,22 @@ def _fit_appearance(clip: Clip, model: MorphableModel, pictures: Pictures, frame
     fill_appearance(clip.coefficients, pictures(clip.training)[chosen], chosen, model, Camera(clip.crop.size))
 
 
+def _shape_per_frame(
+    clip: Clip, model: MorphableModel, encoder: CoefficientEncoder | ArcFaceEncoder
+) -> np.ndarray | None:
+    """(T, 80) identity of each frame by itself, where the features are made of it."""
+    if isinstance(encoder, ArcFaceEncoder):
+        return None
+    return identity_per_frame(clip.crop.to_crop(clip.landmarks), clip.confidence, model, Camera(clip.crop.size))
+
+
 def _identity_features(
-    clip: Clip, model: MorphableModel, preparation: Preparation, pictures: Pictures, threads: int
+    clip: Clip,
+    model: MorphableModel,
+    encoder: CoefficientEncoder | ArcFaceEncoder,
+    pictures: Pictures,
+    shapes: np.ndarray | None,
+    threads: int,
 ) -> np.ndarray:
     """One feature per true frame, (T, 512)."""
     return identity_features(
@@ -284,6 +296,7 @@ def _identity_features(
         clip.coefficients,
         model,
         Camera(clip.crop.size),
-        load_identity_encoder(preparation.identity_encoder, preparation.identity_onnx),
+        encoder,
         threads,
+        shapes,
     )

@@ -147,7 +147,7 @@ def _pose_frames(
     facing: np.ndarray,
 ) -> None:
     """Fills `projected` and `normals` (B, V, 3) and `facing` (B, V) in the frames `begin`, `begin + step`, ..."""
-    posed = np.empty(shape.shape[1:], np.float32)
+    posed = np.empty((shape.shape[1], 3), np.float32)
     one, tiny, distance = np.float32(1), np.float32(1e-12), np.float32(CAMERA_DISTANCE)
     for frame in range(begin, shape.shape[0], step):
         normal, cosine = normals[frame], facing[frame]

@@ -1,7 +1,7 @@
 """Following one face through a video: 468 landmarks a frame, from the previous ones where possible."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,30 +170,40 @@ def track(
         InputError: No frame, no face, no face for more than 1 s, two faces, or a face smaller than 64 px; with the
             frame and the time.
     """
-    tracker = tracker or FaceTracker()
-    found: list[Face | None] = []
+    shown = tqdm(frames, total=total, desc="tracking", unit="frame", disable=not progress)
+    return bridge([face for _, face in follow_face(shown, source, tracker or FaceTracker())], source)
+
+
+def follow_face(
+    frames: Iterable[np.ndarray], source: str, tracker: FaceTracker
+) -> Iterator[tuple[np.ndarray, Face | None]]:
+    """Each frame with its face, None where there is none; see `track`, whose errors are raised at their frame.
+
+    Args:
+        frames: (H, W, 3) uint8 pictures at 25 per second; they are taken one by one.
+        source: Name of the video, for messages.
+        tracker: One video at a time.
+    """
+    face: Face | None = None
     gap = crowded = 0
-    for index, frame in enumerate(tqdm(frames, total=total, desc="tracking", unit="frame", disable=not progress)):
-        face = tracker.follow(frame, found[-1] if found else None)
-        found.append(face)
+    for index, frame in enumerate(frames):
+        face = tracker.follow(frame, face)
         gap = 0 if face else gap + 1
         if gap > LONGEST_GAP:
             raise _no_face(source, index - gap + 1)
-        if face is None:
-            continue
-        if face.side < SMALLEST_FACE:
+        if face and face.side < SMALLEST_FACE:
             raise InputError(
                 f"the face in {source} is {face.side:.0f} px at {_moment(index)}, at least {SMALLEST_FACE:.0f} px are "
                 "needed; film closer or use a larger picture"
             )
-        if index % _CHECK_INTERVAL == 0:
+        if face and index % _CHECK_INTERVAL == 0:
             crowded = crowded + 1 if tracker.second(frame, face) else 0
             if crowded == _PERSISTENT:
                 first = _moment(index - (_PERSISTENT - 1) * _CHECK_INTERVAL)
                 raise InputError(
                     f"two faces in {source} from {first} on; use a video of one person, or crop the other one away"
                 )
-    return _bridge(found, source)
+        yield frame, face
 
 
 def _plausible(face: Face, previous: Face, frame: np.ndarray) -> bool:
@@ -218,8 +228,16 @@ def _no_face(source: str, index: int) -> InputError:
     )
 
 
-def _bridge(found: list[Face | None], source: str) -> Track:
-    """Fills the frames without a face: linearly between neighbours, constant at the ends."""
+def bridge(found: Sequence[Face | None], source: str) -> Track:
+    """Fill the frames without a face: linearly between neighbours, constant at the ends.
+
+    Args:
+        found: The face of each frame, or None.
+        source: Name of the video, for messages.
+
+    Raises:
+        InputError: No frame, or no face in any of them.
+    """
     known = np.array([index for index, face in enumerate(found) if face], np.int64)
     if not len(known):
         raise _no_face(source, 0) if found else InputError(f"{source} holds no pictures; choose another video")

@@ -141,9 +141,10 @@ def test_pose_face_knows_which_side_faces_the_camera(renderer):
 def test_posing_in_loops_is_posing_in_tensors():
     renderer = Renderer(load_face_model("facemesh"))
     chi = 0.3 * torch.randn(3, SIZE, generator=torch.Generator().manual_seed(5))
-    loops, tensors = (pose_face(renderer.model, renderer.camera, values) for values in (chi, chi.clone().requires_grad_()))
+    loops, tensors = (pose_face(renderer.model, renderer.camera, c) for c in (chi, chi.clone().requires_grad_()))
     for name in ("projected", "normals", "facing"):
-        assert getattr(tensors, name).requires_grad and not getattr(loops, name).requires_grad
+        assert getattr(tensors, name).requires_grad
+        assert not getattr(loops, name).requires_grad
         torch.testing.assert_close(getattr(loops, name), getattr(tensors, name).detach(), atol=1e-4, rtol=1e-5)
 
 

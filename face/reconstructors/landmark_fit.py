@@ -17,8 +17,8 @@ from face.camera import CAMERA_DISTANCE, Camera
 
 _CHUNK = 16  # frames solved at once: their matrices stay in the cache, and frames that are done wait for few
 MOST_STEPS = 10  # in practice six to ten
-# Of a step, in standard deviations, radians, decimetres. What then lacks, 0.002 deviations on average, is a hundredth of
-# what identity differs by from frame to frame [607 frames of one person].
+# Of a step, in standard deviations, radians, decimetres. What then lacks, 0.002 deviations on average, is a hundredth
+# of what identity differs by from frame to frame [607 frames of one person].
 _SETTLED = 0.1
 _DEPTH_WEIGHT = 0.3  # ours: the network's depth is a guess, x and y are seen
 
