@@ -20,7 +20,9 @@ from face.rendering import Renderer, pose_face
 _CHUNK = 16  # frames per pass, to bound memory
 _FRAMES = 40  # ours: one texture and one light have 107 unknowns; more frames no longer change them
 _ROUNDS = 4  # ours: texture and light in turn settle in three
-_STRIDE = 4  # ours: the texture basis is smooth, every fourth vertex decides its 80 numbers as well as all
+_STRIDE = (
+    4  # ours: the texture basis is smooth, every fourth vertex decides its 80 numbers and the light as well as all
+)
 _MIN_FACING = 0.2  # ours: vertices seen at more than 78 degrees sample their neighbours or the background
 _DEPTH_TOLERANCE = 0.03  # decimetres behind the surface the z-buffer holds; a nose stands out by 2 or more
 # ours: weight of the prior δ ~ N(0, 1) against colours that miss the model by 0.1 at as many independent places as the
@@ -56,13 +58,16 @@ class Observation:
     normals: torch.Tensor
 
 
-def observe(frames: np.ndarray, chi: np.ndarray | torch.Tensor, renderer: Renderer) -> Iterator[Observation]:
+def observe(
+    frames: np.ndarray, chi: np.ndarray | torch.Tensor, renderer: Renderer, stride: int = 1
+) -> Iterator[Observation]:
     """Look up the colours of visible vertices.
 
     Args:
         frames: uint8 (N, H, W, 3) of the renderer's size.
         chi: (N, 257), geometry filled.
         renderer: Gives model, camera and visibility.
+        stride: Every how many vertices one is looked at.
 
     Yields:
         Observations of some frames at a time, in order, on the model's device.
@@ -82,13 +87,14 @@ def observe(frames: np.ndarray, chi: np.ndarray | torch.Tensor, renderer: Render
         part = slice(start, start + _CHUNK)
         face = pose_face(renderer.model, renderer.camera, coefficients[part])
         pictures = torch.from_numpy(np.ascontiguousarray(frames[part])).to(device).permute(0, 3, 1, 2).float() / 255
-        grid = (face.projected[..., :2] * (2 / size) - 1)[:, None]  # (B, 1, V, 2) in [-1, 1], x first
+        projected, facing, normals = (values[:, ::stride] for values in (face.projected, face.facing, face.normals))
+        grid = (projected[..., :2] * (2 / size) - 1)[:, None]  # (B, 1, V, 2) in [-1, 1], x first
         colours = grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
         surface = renderer.rasterize(face).depth[:, None]
         nearest = grid_sample(surface, grid, mode="nearest", padding_mode="zeros", align_corners=False)[:, 0, 0]
-        shown = face.projected[..., 2] <= nearest + _DEPTH_TOLERANCE  # zero depth outside the picture: not shown
-        weights = face.facing.square() * (shown & (face.facing > _MIN_FACING))
-        yield Observation(colours[:, :, 0].mT, weights, face.normals)
+        shown = projected[..., 2] <= nearest + _DEPTH_TOLERANCE  # zero depth outside the picture: not shown
+        weights = facing.square() * (shown & (facing > _MIN_FACING))
+        yield Observation(colours[:, :, 0].mT, weights, normals)
 
 
 def fit_appearance(
@@ -106,16 +112,14 @@ def fit_appearance(
         Texture and illumination, float32.
     """
     chosen = spread(len(frames), _FRAMES)
-    seen = list(observe(frames[chosen], chi[chosen], Renderer(model, size=camera.size)))
-    # Every vertex takes part in the light, which has 9 numbers per colour, and one in four in the texture.
-    part = slice(None, None, _STRIDE)
-    weights = torch.cat([o.weights[:, part] for o in seen])
+    seen = list(observe(frames[chosen], chi[chosen], Renderer(model, size=camera.size), _STRIDE))
+    weights = torch.cat([o.weights for o in seen])
     keep = weights > 0
-    colours = torch.cat([o.colours[:, part] for o in seen])[keep]
-    normals = torch.cat([o.normals[:, part] for o in seen])[keep]
+    colours = torch.cat([o.colours for o in seen])[keep]
+    normals = torch.cat([o.normals for o in seen])[keep]
     vertex = torch.arange(weights.shape[1], device=weights.device).expand(len(weights), -1)[keep]
     trust = weights[keep]
-    mean, basis = model.mean_texture[part], model.texture_basis[:, part]
+    mean, basis = model.mean_texture[::_STRIDE], model.texture_basis[:, ::_STRIDE]
     delta = torch.zeros(TEXTURE_SIZE, device=mean.device)
     gamma = torch.zeros(27, device=mean.device)
     for _ in range(_ROUNDS):
@@ -144,14 +148,13 @@ def texture_per_frame(
     Returns:
         float32 (N, 80).
     """
-    part = slice(None, None, _STRIDE)
-    mean, basis = model.mean_texture[part], model.texture_basis[:, part]
+    mean, basis = model.mean_texture[::_STRIDE], model.texture_basis[:, ::_STRIDE]
     gamma = torch.as_tensor(chi, dtype=torch.float32, device=mean.device)[:, ILLUMINATION]
     textures: list[torch.Tensor] = []
     done = 0
-    for seen in observe(frames, chi, Renderer(model, size=camera.size)):
-        colours, weights = seen.colours[:, part], seen.weights[:, part, None]
-        light = irradiance(seen.normals[:, part], gamma[done : done + len(colours)])
+    for seen in observe(frames, chi, Renderer(model, size=camera.size), _STRIDE):
+        colours, weights = seen.colours, seen.weights[..., None]
+        light = irradiance(seen.normals, gamma[done : done + len(colours)])
         done += len(colours)
         square, product = weights * light.square(), weights * light * colours
         textures.append(_solve_texture(basis, mean, square, product, weights.sum((1, 2))))

@@ -3,9 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
+
+_index: Any = np.uint64  # numba asks of signed numbers whether they count from the end
 
 
 @dataclass(frozen=True)
@@ -133,18 +136,21 @@ def _block_means(rows: np.ndarray, top: int, bottom: int, left: int, right: int,
     sums = np.empty(3 * (end - begin), np.int32)
     for row in range(top, bottom):
         first, last = row * block, min(row * block + block, height)
+        full = np.float32(1) / np.float32(255 * (last - first) * block)
         sums[:] = 0
         for y in range(first, last):  # whole rows at a time: many pixels per instruction
             line = rows[y, 3 * begin : 3 * end]
             for place in range(sums.size):
                 sums[place] += np.int32(line[place])
+        whole = (end - begin) // block  # the last block may be cut
         for column in range(right - left):
-            place, past = 3 * column * block, min(3 * (column * block + block), sums.size)
-            weight = np.float32(1) / np.float32(255 * (last - first) * ((past - place) // 3))
+            columns = block if column < whole else end - begin - column * block
+            weight = full if columns == block else np.float32(1) / np.float32(255 * (last - first) * columns)
+            place = _index(3 * column * block)
             red = green = blue = np.int32(0)
-            while place < past:
-                red, green, blue = red + sums[place], green + sums[place + 1], blue + sums[place + 2]
-                place += 3
+            for _ in range(columns):
+                red, green, blue = red + sums[place], green + sums[place + _index(1)], blue + sums[place + _index(2)]
+                place += _index(3)
             means[row - top, column, 0] = np.float32(red) * weight
             means[row - top, column, 1] = np.float32(green) * weight
             means[row - top, column, 2] = np.float32(blue) * weight
