@@ -81,7 +81,7 @@ class RenderedWindows(Dataset[Batch]):
 
 def to_network(pixels: torch.Tensor) -> torch.Tensor:
     """Bytes 0..255 to what networks see, [-1, 1]."""
-    return pixels.float().div_(127.5).sub_(1)
+    return (pixels / 127.5).sub_(1)
 
 
 def to_pixels(images: torch.Tensor) -> torch.Tensor:

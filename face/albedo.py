@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from scipy import sparse
-from scipy.sparse.linalg import splu
+from scipy.sparse.linalg import SuperLU, splu
 from scipy.spatial import cKDTree
 
 from face.appearance import observe, spread
@@ -143,26 +143,37 @@ def _completed(
     """
     model = renderer.model
     texture = low_frequency_albedo(np.empty(0), chi, renderer)
-    twin, laplacian = _mesh(model)
+    twin, laplacian, order = _mesh(model)
     own = (total / count).cpu().numpy().astype(np.float64)
     other = _MIRRORED * own[twin]
     seen = albedo.cpu().numpy().astype(np.float64)
     base = texture.cpu().numpy().astype(np.float64)
     pull = own[:, None] * seen + other[:, None] * seen[twin] - (own + other)[:, None] * base
     # the last keeps parts that nobody saw at the model
-    system = _SMOOTH * laplacian + sparse.diags_array(own + other + 1e-6)
-    # It is symmetric and positive: no pivots have to be looked for.
-    factors = splu(system.tocsc(), "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-    difference = factors.solve(pull)
+    system = _SMOOTH * laplacian + sparse.diags_array((own + other + 1e-6)[order])
+    difference = np.empty_like(pull)
+    difference[order] = _factors(system, "NATURAL").solve(pull[order])
     return torch.as_tensor(base + difference, dtype=torch.float32, device=albedo.device).clamp(0, 1)
 
 
 @lru_cache(maxsize=1)
-def _mesh(model: MorphableModel) -> tuple[np.ndarray, sparse.csr_array]:
-    """The vertex (V,) opposite to each vertex, and the Laplacian; half the work of an albedo, kept for the next one."""
+def _mesh(model: MorphableModel) -> tuple[np.ndarray, sparse.csc_array, np.ndarray]:
+    """What albedos of a model have in common, most of their work.
+
+    Returns:
+        The vertex (V,) opposite to each vertex; the Laplacian, its vertices in an order that suits elimination; and
+        which vertices (V,) these are.
+    """
     points = model.mean_shape.cpu().numpy().astype(np.float64)
     twin = cKDTree(points).query(points * [-1, 1, 1])[1]
-    return twin, _laplacian(model.triangles.cpu().numpy(), len(points))
+    laplacian = _laplacian(model.triangles.cpu().numpy(), len(points))
+    order = np.argsort(_factors(laplacian + sparse.eye_array(len(points)), "MMD_AT_PLUS_A").perm_c)
+    return twin, laplacian[order][:, order].tocsc(), order
+
+
+def _factors(system: sparse.sparray, order: str) -> SuperLU:
+    """Of a symmetric and positive system: no pivots have to be looked for."""
+    return splu(system.tocsc(), order, diag_pivot_thresh=0.0, options={"SymmetricMode": True})
 
 
 def _laplacian(triangles: np.ndarray, count: int) -> sparse.csr_array:
