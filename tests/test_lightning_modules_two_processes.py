@@ -23,6 +23,7 @@ from lightning_modules.memory_gan import MemoryGAN
 
 ROOT = Path(__file__).parents[1]
 BATCH = 4  # samples of a step, over all processes
+RECORDED = 40  # frames of the recording that the regression learns by heart
 
 
 class Frames(Dataset):
@@ -66,6 +67,15 @@ class Speech(Dataset):
         return {name: torch.randn(*size, generator=generator) for name, size in sizes.items()}
 
 
+class Recorded(pl.LightningDataModule):
+    """Batches of both sets, and a recording of one person beside them."""
+
+    def __init__(self, training, validation):
+        super().__init__()
+        self.train_dataloader, self.val_dataloader = (lambda: training), (lambda: validation)
+        self.recording = Speech(1, RECORDED)[0]
+
+
 class PlainMemoryGAN(MemoryGAN):
     """Adam divides by gradients near 0 and would make rounding visible."""
 
@@ -102,6 +112,13 @@ JOBS = {  # name -> module, data sets of training and validation, stage, precisi
     "gan_bf16": (lambda: make_gan(dropout=0.5), Frames(23), Frames(5), "memory_gan", "bf16-mixed"),
     "lstm_fp64": (lambda: make_lstm(PlainLSTM, dropout=0.0), Speech(23), Speech(3, 20), "audio2pose", "64-true"),
     "lstm_fp32": (lambda: make_lstm(mfcc_noise=0.3), Speech(23), Speech(1, 20), "audio2pose", "32-true"),
+    "lstm_regression": (
+        lambda: make_lstm(kernel_weight=0.6, lookahead=1),
+        Speech(23),
+        Speech(1, 20),
+        "audio2pose",
+        "32-true",
+    ),
 }
 
 
@@ -126,11 +143,8 @@ def train(folder, processes, accelerator):
         )
         rank = int(os.environ.get("LOCAL_RANK", "0"))
         sampler = EpochSampler(len(training), 7, rank, processes, BATCH)
-        trainer.fit(
-            module,
-            DataLoader(training, BATCH // processes, sampler=sampler, drop_last=True),
-            evaluation_loader(validation, 1, rank, processes),
-        )
+        batches = DataLoader(training, BATCH // processes, sampler=sampler, drop_last=True)
+        trainer.fit(module, datamodule=Recorded(batches, evaluation_loader(validation, 1, rank, processes)))
         values = {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
         state = {key: value.cpu() for key, value in module.state_dict().items()}
         result = {"state": state, "values": values, "steps": int(module.steps)}
@@ -212,6 +226,16 @@ def test_both_processes_hold_the_same(results, job):
     for name, value in first["state"].items():
         assert torch.equal(value, second["state"][name]), name
     assert first["values"] == second["values"]
+
+
+def test_both_processes_learn_the_whole_recording_by_heart(results):
+    """Unlike the samples, of which each has its share; from the first weights, before any step."""
+    one, two = (results[f"lstm_regression-{processes}-0"]["state"] for processes in (1, 2))
+    assert one["kernel.support"].shape == (RECORDED, 2 * 8)
+    names = [name for name in one if name.startswith("kernel.")]
+    assert {"kernel.mean", "kernel.deviation", "kernel.weights", "kernel.trusted"} <= set(names)
+    for name in names:
+        assert torch.equal(two[name], one[name]), name
 
 
 @pytest.mark.parametrize("job", ["gan_fp64", "lstm_fp64"])
