@@ -3,9 +3,6 @@
 import hashlib
 import json
 import math
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +18,7 @@ from datamodules.clip import SAMPLES_PER_FRAME, Clip, shift_sound
 from datamodules.clip_pictures import Filmed, Pictures, film, pictures_of
 from datamodules.fitness import check_sound, check_video, lacking_sound
 from datamodules.preparation import Preparation
+from datamodules.unfinished import unfinished_clip
 from face.appearance import spread
 from face.camera import Camera
 from face.coefficients import EXPRESSION, SIZE
@@ -35,7 +33,6 @@ from face.reconstructors.registry import RECONSTRUCTIONS
 from face.tracking import FaceTracker
 from media.audio import MFCC_SIZE, WINDOW_ROWS, mfcc_windows, read_audio, write_wav
 from media.digest import sha256
-from media.errors import InputError
 from media.threads import one_thread
 from media.video import VideoInfo, probe, stream_frames
 
@@ -129,24 +126,19 @@ def prepare_clip(
     # before anything long: their files may be unfit
     model = _face_model(preparation.face_model, preparation.face_model_file, version)
     encoder = load_identity_encoder(preparation.identity_encoder, preparation.identity_onnx)
-    unfinished = _scratch_folder(Path(scratch) if scratch else folder.parent)
-    try:
-        with _alone() as threads:
-            filmed = film(unfinished, info, preparation, _tracker(), progress)
-            clip, footage = _of_film(unfinished, info, filmed)
-            check_sound(samples, len(clip), info, preparation)  # a file may hold less than it declares
-            file = Path(preparation.reconstruction_file) if preparation.reconstruction_file else None
-            with ThreadPoolExecutor(1) as pool:  # neither needs the other
-                geometry = pool.submit(RECONSTRUCTIONS[preparation.reconstruction], footage, model, file)
-                shapes = _shape_per_frame(clip, model, encoder)
-            pictures = pictures_of(clip, filmed.kept)
-            _reconstruct(clip, geometry.result(), model, preparation, pictures)
-            clip = _with_sound(clip, samples, model, preparation)
-            clip.identity_features[:] = _identity_features(clip, model, encoder, pictures, shapes, threads)
+    with unfinished_clip(folder, Path(scratch) if scratch else folder.parent) as unfinished, _alone() as threads:
+        filmed = film(unfinished, info, preparation, _tracker(), progress)
+        clip, footage = _of_film(unfinished, info, filmed)
+        check_sound(samples, len(clip), info, preparation)  # a file may hold less than it declares
+        file = Path(preparation.reconstruction_file) if preparation.reconstruction_file else None
+        with ThreadPoolExecutor(1) as pool:  # neither needs the other
+            geometry = pool.submit(RECONSTRUCTIONS[preparation.reconstruction], footage, model, file)
+            shapes = _shape_per_frame(clip, model, encoder)
+        pictures = pictures_of(clip, filmed.kept)
+        _reconstruct(clip, geometry.result(), model, preparation, pictures)
+        clip = _with_sound(clip, samples, model, preparation)
+        clip.identity_features[:] = _identity_features(clip, model, encoder, pictures, shapes, threads)
         clip.save(compact=preparation.of_corpus)
-        _publish(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished.parent, ignore_errors=True)
     return Clip.load(folder)
 
 
@@ -166,30 +158,6 @@ def _alone() -> Iterator[int]:
     """Linear algebra on one thread, giving how many torch had: in many small products more only wait for each other."""
     with one_thread() as threads, threadpool_limits(1, "blas"):
         yield threads
-
-
-def _scratch_folder(cache: Path) -> Path:
-    """An empty folder in one of its own; what mkdtemp makes only its owner may read, so a clip lies one deeper."""
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".preparing-", dir=cache)) / "clip"
-        scratch.mkdir()
-        return scratch
-    except OSError as error:
-        raise InputError(
-            f"{cache}: cannot be written ({error.strerror}); set data.cache (of a corpus: data.prepared) to a "
-            "writable folder."
-        ) from error
-
-
-def _publish(scratch: Path, folder: Path) -> None:
-    """Give the finished folder its name in one step; another process may have been first with the same result."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(scratch, folder)
-    except OSError:
-        if not (folder / "clip.json").exists():
-            raise
 
 
 def _with_sound(clip: Clip, samples: np.ndarray, model: MorphableModel, preparation: Preparation) -> Clip:
