@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "  drawing": lambda: rasterizer.draw(projected, colours, surfaces, options.size),
         "    of it coverage": lambda: rasterizer.coverage(projected, surfaces, fragments),
         "fragments": lambda: rasterizer(projected, model.triangles, options.size),
-        "pose_face, in tensors": lambda: pose_face(model, renderer.camera, chi),
+        "pose_face, in loops": lambda: pose_face(model, renderer.camera, chi),
     }
     with torch.no_grad():
         for name, stage in stages.items():

@@ -1,8 +1,8 @@
 """From a video to the track of its face and to its pictures on disk: crops and, of a person, whole training frames."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -13,23 +13,25 @@ from datamodules.clip import Clip, split_frames
 from datamodules.fitness import check_frames
 from datamodules.preparation import Preparation
 from face.crop import Crop, crop_around
-from face.tracking import Face, FaceTracker, Track, bridge, follow_face, track
+from face.tracking import Face, FaceTracker, Track, follow_face, joined, track, track_of
 from media.ahead import ahead
 from media.behind import behind
-from media.video import FPS, VideoInfo, VideoWriter, stream_frames
+from media.errors import InputError
+from media.video import VideoInfo, VideoWriter, stream_frames
 
 Pictures = Callable[[slice], np.ndarray]  # crops of a range of frames, uint8 (n, 256, 256, 3)
 
 _KEPT = 500  # ours: crops in memory, 100 MB; the training frames of a person are 300
-_WHOLE = 4  # whole frames that may wait to be written
+_WAITING = 500  # ours: crops that may wait to be written, as many bytes; 12 s of tracking
+_WHOLE_WAITING = 4  # whole frames that may
 
 
 @dataclass(frozen=True)
-class Filmed:
+class TrackedPictures:
     """What looking at a video leaves beside `crop.mp4` and `gallery.mp4`, in which every frame is a key frame (SPEC).
 
     Attributes:
-        track: Of its face.
+        track: Of its face; frames without one are bridged within the training and within the held-out part.
         crop: The square around the face in the training frames.
         training_frames: Number of them.
         note: Why that is not the number asked for, or empty.
@@ -44,7 +46,9 @@ class Filmed:
     kept: np.ndarray
 
 
-def film(folder: Path, info: VideoInfo, preparation: Preparation, tracker: FaceTracker, progress: bool) -> Filmed:
+def track_and_write(
+    folder: Path, info: VideoInfo, preparation: Preparation, tracker: FaceTracker, progress: bool
+) -> TrackedPictures:
     """Track the face of a video and write the pictures of its clip.
 
     Args:
@@ -58,12 +62,12 @@ def film(folder: Path, info: VideoInfo, preparation: Preparation, tracker: FaceT
         InputError: See `face.tracking.track`; or a person's video holds too few frames.
     """
     if preparation.of_corpus:
-        return _film_clip(folder, info, preparation, tracker, progress)
-    return _film_person(folder, info, preparation, tracker, progress)
+        return _of_corpus(folder, info, preparation, tracker, progress)
+    return _of_person(folder, info, preparation, tracker, progress)
 
 
 def pictures_of(clip: Clip, kept: np.ndarray) -> Pictures:
-    """The crops of a clip, the first ones from memory (`Filmed`), the others from its file."""
+    """The crops of a clip, the first ones from memory (`TrackedPictures`), the others from its file."""
 
     def pictures(part: slice) -> np.ndarray:
         if part.stop <= len(kept):
@@ -74,8 +78,10 @@ def pictures_of(clip: Clip, kept: np.ndarray) -> Pictures:
     return pictures
 
 
-def _film_clip(folder: Path, info: VideoInfo, preparation: Preparation, tracker: FaceTracker, progress: bool) -> Filmed:
-    """Of a corpus: one after the other, for its workers leave no core idle, and all frames decide the crop."""
+def _of_corpus(
+    folder: Path, info: VideoInfo, preparation: Preparation, tracker: FaceTracker, progress: bool
+) -> TrackedPictures:
+    """One after the other, for the workers of a corpus leave no core idle, and all frames decide the crop."""
     frames = ahead(stream_frames(info.path))
     tracked = track(frames, str(info.path), total=info.frames, progress=progress, tracker=tracker)
     total = len(tracked.landmarks)
@@ -86,49 +92,87 @@ def _film_clip(folder: Path, info: VideoInfo, preparation: Preparation, tracker:
         again = ahead(stream_frames(info.path, 0, total))
         for frame in tqdm(again, "cropping", total, unit="frame", disable=not progress):
             crops.write(crop.apply(frame))
-    return Filmed(tracked, crop, training, note, np.empty((0, crop.size, crop.size, 3), np.uint8))
+    return TrackedPictures(tracked, crop, training, note, np.empty((0, crop.size, crop.size, 3), np.uint8))
 
 
-def _film_person(
+def _of_person(
     folder: Path, info: VideoInfo, preparation: Preparation, tracker: FaceTracker, progress: bool
-) -> Filmed:
-    """Of a person: two cores have work, and only the training frames are decoded twice.
+) -> TrackedPictures:
+    """Two cores have work, and only the training frames are decoded twice.
 
     While those are tracked, they are written whole. Then the crop is known, and while the held-out frames are tracked
     and cropped, the training frames are decoded again for their crops.
     """
-    training, note = split_frames(info.frames, preparation.train_seconds)
+    expected, _ = split_frames(info.frames, preparation.train_seconds)
     source, faces = str(info.path), list[Face | None]()
     frames = tqdm(ahead(stream_frames(info.path)), "tracking", info.frames, unit="frame", disable=not progress)
     followed = follow_face(frames, source, tracker)
     with ExitStack() as files:
-        gallery = VideoWriter(folder / "gallery.mp4", info.width, info.height, crf=14, gop=1)
-        files.enter_context(gallery)
-        with behind(_WHOLE) as later:
-            for frame, face in islice(followed, training):
+        gallery = files.enter_context(_gallery(folder, info))
+        with behind(_WHOLE_WAITING) as later:
+            for frame, face in islice(followed, expected):
                 faces.append(face)
                 later(gallery.write, frame)
-        crop = crop_around(bridge(faces, source).landmarks)
-        kept = np.empty((min(_KEPT, training), crop.size, crop.size, 3), np.uint8)
-        # As they are, for results are judged by the source itself; 87 KB a frame, 14 with crf 8 and 44.7 dB [256 px].
-        crops = VideoWriter(folder / "crop.mp4", crop.size, crop.size, gop=1, lossless=True)
-        files.enter_context(crops)
-        with behind(_KEPT) as later:
-            later(_write_crops, info.path, training, crop, crops, kept)
+        crop = crop_around(track_of(faces, source).landmarks)
+        crops = files.enter_context(_person_crops(folder, crop))
+        kept, again = _room(crop, expected), enumerate(stream_frames(info.path, 0, expected))
+        with behind(expected + _WAITING) as later:
+            for _ in range(len(faces)):
+                later(_write_next, again, crop, crops, kept, source)
             for frame, face in followed:
                 faces.append(face)
                 later(crops.write, crop.apply(frame))
-    total = len(faces)
-    check_frames(total, info, preparation)
-    if split_frames(total, preparation.train_seconds)[0] != training:  # the file declares another number of frames
-        return _film_person(folder, replace(info, duration=total / FPS), preparation, tracker, progress)
-    return Filmed(bridge(faces, source), crop, training, note, kept)
+    check_frames(len(faces), info, preparation)
+    training, note = split_frames(len(faces), preparation.train_seconds)
+    tracked = joined(track_of(faces[:training], source), track_of(faces[training:], source))
+    if training != expected:  # the file declares another number of frames than it has
+        crop = crop_around(tracked.landmarks[:training])
+        kept = _write_again(folder, info, crop, training, len(faces), progress)
+    return TrackedPictures(tracked, crop, training, note, kept)
 
 
-def _write_crops(video: Path, count: int, crop: Crop, crops: VideoWriter, kept: np.ndarray) -> None:
-    """Write the crops of the first `count` frames of a video, and fill `kept` with the first of them."""
-    for index, frame in enumerate(stream_frames(video, 0, count)):
-        picture = crop.apply(frame)
-        crops.write(picture)
-        if index < len(kept):
-            kept[index] = picture
+def _write_again(folder: Path, info: VideoInfo, crop: Crop, training: int, total: int, progress: bool) -> np.ndarray:
+    """Write all pictures of a person of whom everything is known; the crops that are kept."""
+    kept = _room(crop, training)
+    frames = tqdm(ahead(stream_frames(info.path, 0, total)), "cropping", total, unit="frame", disable=not progress)
+    with _gallery(folder, info) as gallery, _person_crops(folder, crop) as crops:
+        for index, frame in enumerate(frames):
+            if index < training:
+                gallery.write(frame)
+            _write_crop(index, frame, crop, crops, kept)
+    return kept
+
+
+def _write_next(
+    frames: Iterator[tuple[int, np.ndarray]], crop: Crop, crops: VideoWriter, kept: np.ndarray, source: str
+) -> None:
+    """Write the crop of the next of some numbered frames.
+
+    Raises:
+        InputError: If there is none.
+    """
+    following = next(frames, None)
+    if following is None:
+        raise InputError(f"{source}: has fewer frames than before; it was changed meanwhile.")
+    _write_crop(*following, crop, crops, kept)
+
+
+def _write_crop(index: int, frame: np.ndarray, crop: Crop, crops: VideoWriter, kept: np.ndarray) -> None:
+    """Write the crop of a frame, and keep it if there is room for its number."""
+    picture = crop.apply(frame)
+    crops.write(picture)
+    if index < len(kept):
+        kept[index] = picture
+
+
+def _room(crop: Crop, training: int) -> np.ndarray:
+    return np.empty((min(_KEPT, training), crop.size, crop.size, 3), np.uint8)
+
+
+def _gallery(folder: Path, info: VideoInfo) -> VideoWriter:
+    return VideoWriter(folder / "gallery.mp4", info.width, info.height, crf=14, gop=1)
+
+
+def _person_crops(folder: Path, crop: Crop) -> VideoWriter:
+    """As they are, for results are judged by the source itself; 87 KB a frame, 14 with crf 8 and 44.7 dB [256 px]."""
+    return VideoWriter(folder / "crop.mp4", crop.size, crop.size, gop=1, lossless=True)

@@ -8,8 +8,8 @@ from face.models.registry import model_version
 from face.reconstructors.registry import reconstruction_version
 from media.digest import sha256
 
-# Of the clip on disk and of how its offset is estimated; a change prepares every video again, of corpora or of persons.
-_CORPUS_FORMAT, _PERSON_FORMAT = 5, 6
+# Of the clip on disk and of how its numbers come about; a change prepares every video again, of corpora or of persons.
+_CORPUS_FORMAT, _PERSON_FORMAT = 6, 7
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from datamodules.audio_offset import OffsetEstimate, estimate_offset
 from datamodules.clip import SAMPLES_PER_FRAME, Clip, shift_sound
-from datamodules.clip_pictures import Filmed, Pictures, film, pictures_of
+from datamodules.clip_pictures import Pictures, TrackedPictures, pictures_of, track_and_write
 from datamodules.fitness import check_sound, check_video, lacking_sound
 from datamodules.preparation import Preparation
 from datamodules.unfinished import unfinished_clip
@@ -123,21 +123,21 @@ def prepare_clip(
     samples = read_audio(video)
     check_sound(samples, info.frames, info, preparation)
     version = model_version(preparation.face_model, preparation.face_model_file)
-    # before anything long: their files may be unfit
+    # before anything long: its file may be unfit
     model = _face_model(preparation.face_model, preparation.face_model_file, version)
-    encoder = load_identity_encoder(preparation.identity_encoder, preparation.identity_onnx)
     with unfinished_clip(folder, Path(scratch) if scratch else folder.parent) as unfinished, _alone() as threads:
-        filmed = film(unfinished, info, preparation, _tracker(), progress)
-        clip, footage = _of_film(unfinished, info, filmed)
+        encoder = load_identity_encoder(preparation.identity_encoder, preparation.identity_onnx)  # likewise
+        seen = track_and_write(unfinished, info, preparation, _tracker(), progress)
+        clip, footage = _without_sound(unfinished, info, seen)
         check_sound(samples, len(clip), info, preparation)  # a file may hold less than it declares
         file = Path(preparation.reconstruction_file) if preparation.reconstruction_file else None
         with ThreadPoolExecutor(1) as pool:  # neither needs the other
             geometry = pool.submit(RECONSTRUCTIONS[preparation.reconstruction], footage, model, file)
-            shapes = _shape_per_frame(clip, model, encoder)
-        pictures = pictures_of(clip, filmed.kept)
+            identities = _identity_per_frame(clip, model, encoder)
+        pictures = pictures_of(clip, seen.kept)
         _reconstruct(clip, geometry.result(), model, preparation, pictures)
         clip = _with_sound(clip, samples, model, preparation)
-        clip.identity_features[:] = _identity_features(clip, model, encoder, pictures, shapes, threads)
+        clip.identity_features[:] = _identity_features(clip, model, encoder, pictures, identities, threads)
         clip.save(compact=preparation.of_corpus)
     return Clip.load(folder)
 
@@ -186,18 +186,18 @@ def _estimated_offset(clip: Clip, samples: np.ndarray, model: MorphableModel) ->
     return estimate_offset(mouth_opening(clip.landmarks[clip.training]), expression * expression_scale(model), sound)
 
 
-def _of_film(folder: Path, info: VideoInfo, filmed: Filmed) -> tuple[Clip, Footage]:
-    """The clip without its reconstruction and its sound, and what the first is made from."""
-    tracked, total, training = filmed.track, len(filmed.track.landmarks), filmed.training_frames
+def _without_sound(folder: Path, info: VideoInfo, seen: TrackedPictures) -> tuple[Clip, Footage]:
+    """The clip as far as it is known from its pictures, and what the reconstruction is made from."""
+    tracked, total, training = seen.track, len(seen.track.landmarks), seen.training_frames
     clip = Clip(
         folder=folder,
         source=Path(info.path).resolve(),
         source_sha256=sha256(info.path),
         width=info.width,
         height=info.height,
-        crop=filmed.crop,
+        crop=seen.crop,
         training_frames=training,
-        split_note=filmed.note,
+        split_note=seen.note,
         audio_offset=0,
         coefficients=np.zeros((total, SIZE), np.float32),
         landmarks=tracked.landmarks,
@@ -208,7 +208,7 @@ def _of_film(folder: Path, info: VideoInfo, filmed: Filmed) -> tuple[Clip, Foota
         identity_features=np.zeros((total, 512), np.float32),
     )
     return clip, Footage(
-        tracked.landmarks, tracked.confidence, training, filmed.crop, lambda: stream_frames(info.path, 0, total)
+        tracked.landmarks, tracked.confidence, training, seen.crop, lambda: stream_frames(info.path, 0, total)
     )
 
 
@@ -239,7 +239,7 @@ def _fit_appearance(clip: Clip, model: MorphableModel, pictures: Pictures, frame
     fill_appearance(clip.coefficients, pictures(clip.training)[chosen], chosen, model, Camera(clip.crop.size))
 
 
-def _shape_per_frame(
+def _identity_per_frame(
     clip: Clip, model: MorphableModel, encoder: CoefficientEncoder | ArcFaceEncoder
 ) -> np.ndarray | None:
     """(T, 80) identity of each frame by itself, where the features are made of it."""
@@ -253,7 +253,7 @@ def _identity_features(
     model: MorphableModel,
     encoder: CoefficientEncoder | ArcFaceEncoder,
     pictures: Pictures,
-    shapes: np.ndarray | None,
+    identities: np.ndarray | None,
     threads: int,
 ) -> np.ndarray:
     """One feature per true frame, (T, 512)."""
@@ -266,5 +266,5 @@ def _identity_features(
         Camera(clip.crop.size),
         encoder,
         threads,
-        shapes,
+        identities,
     )

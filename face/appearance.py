@@ -20,9 +20,7 @@ from face.rendering import Renderer, pose_face
 _CHUNK = 16  # frames per pass, to bound memory
 _FRAMES = 40  # ours: one texture and one light have 107 unknowns; more frames no longer change them
 _ROUNDS = 4  # ours: texture and light in turn settle in three
-_STRIDE = (
-    4  # ours: the texture basis is smooth, every fourth vertex decides its 80 numbers and the light as well as all
-)
+_STRIDE = 4  # ours: texture basis and light are smooth, every fourth vertex decides their numbers as well as all
 _MIN_FACING = 0.2  # ours: vertices seen at more than 78 degrees sample their neighbours or the background
 _DEPTH_TOLERANCE = 0.03  # decimetres behind the surface the z-buffer holds; a nose stands out by 2 or more
 # ours: weight of the prior δ ~ N(0, 1) against colours that miss the model by 0.1 at as many independent places as the
@@ -45,7 +43,7 @@ class Appearance:
 
 @dataclass(frozen=True)
 class Observation:
-    """What the vertices of a posed face look like in some frames.
+    """What the vertices of a posed face, or every so many of them, look like in some frames.
 
     Attributes:
         colours: (B, V, 3) pixel colours where the vertices project, in [0, 1].

@@ -148,7 +148,7 @@ def identity_features(
     camera: Camera,
     encoder: CoefficientEncoder | ArcFaceEncoder,
     threads: int = 1,
-    shapes: np.ndarray | None = None,
+    identities: np.ndarray | None = None,
 ) -> np.ndarray:
     """One feature per frame (SPEC, identity feature).
 
@@ -161,7 +161,7 @@ def identity_features(
         camera: Camera of the crops.
         encoder: What makes features of them.
         threads: How many may work; the products are small, so each works on frames of its own.
-        shapes: (T, 80) of `identity_per_frame`, if they were computed before; unused by ArcFace.
+        identities: (T, 80) of `identity_per_frame`, if they were computed before; unused by ArcFace.
 
     Returns:
         float32 (T, 512) of unit length.
@@ -177,7 +177,7 @@ def identity_features(
     # torch counts its threads per thread
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         alpha = pool.submit(
-            lambda: identity_per_frame(landmarks, confidence, model, camera) if shapes is None else shapes
+            lambda: identity_per_frame(landmarks, confidence, model, camera) if identities is None else identities
         )
         delta = np.concatenate(list(pool.map(texture, pieces)))
         return encoder(alpha.result(), delta)

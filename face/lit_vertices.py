@@ -40,7 +40,8 @@ def light_face(
 def shape_face(model: MorphableModel, chi: torch.Tensor) -> torch.Tensor:
     """(B, V, 3) vertices in decimetres before the pose, from (B, 257) coefficients."""
     identity = chi[:, IDENTITY]
-    if len(chi) > 1 and bool((identity == identity[:1]).all()):
+    wanted = torch.is_grad_enabled() and identity.requires_grad  # of each row by itself
+    if len(chi) > 1 and not wanted and bool((identity == identity[:1]).all()):
         identity = identity[:1]  # one person: their basis is multiplied once for all frames
     return model.shape(identity, chi[:, EXPRESSION])
 

@@ -171,7 +171,7 @@ def track(
             frame and the time.
     """
     shown = tqdm(frames, total=total, desc="tracking", unit="frame", disable=not progress)
-    return bridge([face for _, face in follow_face(shown, source, tracker or FaceTracker())], source)
+    return track_of([face for _, face in follow_face(shown, source, tracker or FaceTracker())], source)
 
 
 def follow_face(
@@ -228,7 +228,7 @@ def _no_face(source: str, index: int) -> InputError:
     )
 
 
-def bridge(found: Sequence[Face | None], source: str) -> Track:
+def track_of(found: Sequence[Face | None], source: str) -> Track:
     """Fill the frames without a face: linearly between neighbours, constant at the ends.
 
     Args:
@@ -258,6 +258,12 @@ def bridge(found: Sequence[Face | None], source: str) -> Track:
         confidence=confidence,
         bridged=np.array([face is None for face in found]),
     )
+
+
+def joined(first: Track, second: Track) -> Track:
+    """The track of two stretches of a video, one after the other."""
+    names = ("landmarks", "confidence", "bridged")
+    return Track(*(np.concatenate([getattr(first, name), getattr(second, name)]) for name in names))
 
 
 def _landmarks(face: Face | None) -> np.ndarray:

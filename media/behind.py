@@ -14,23 +14,24 @@ def behind(count: int) -> Iterator[Callable[..., None]]:
     Encoding leaves Python's lock, so a second core gets work. The counterpart of `media.ahead`.
 
     Args:
-        count: How many calls may wait, with what they hold in memory; one more waits for the first of them.
+        count: How many calls may be unfinished, with what they hold in memory; one more waits for the first of them.
 
     Yields:
         A function of what is to be called and its arguments. Leaving the block waits for all calls; an error of one is
-        raised there, or when the next one would have to wait. Leaving it by an exception drops those not begun.
+        raised there, or by the next call after it has happened. Leaving the block by an exception drops the calls that
+        have not begun.
     """
-    waiting: deque[Future[Any]] = deque()
+    unfinished: deque[Future[Any]] = deque()
     pool = ThreadPoolExecutor(1)
 
     def later(work: Callable[..., Any], *arguments: Any) -> None:
-        while len(waiting) >= count:
-            waiting.popleft().result()
-        waiting.append(pool.submit(work, *arguments))
+        while unfinished and (len(unfinished) >= count or unfinished[0].done()):
+            unfinished.popleft().result()
+        unfinished.append(pool.submit(work, *arguments))
 
     try:
         yield later
-        while waiting:
-            waiting.popleft().result()
+        while unfinished:
+            unfinished.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -94,7 +94,7 @@ def test_neither_part_hears_the_other(clip, film):
 
 
 def test_prepared_once(clip, film, cache, monkeypatch):
-    monkeypatch.setattr("datamodules.prepare.film", lambda *a, **k: pytest.fail("tracked again"))
+    monkeypatch.setattr("datamodules.prepare.track_and_write", lambda *a, **k: pytest.fail("tracked again"))
     assert prepare_video(film, cache, train_seconds=2.0).folder == clip.folder
     assert not list(cache.glob(".preparing-*"))
 
@@ -140,7 +140,7 @@ def test_a_moved_video_is_read_where_it_lies_now(clip, film, cache, tmp_path):
     ],
 )
 def test_unfit_videos_are_refused_at_once(tmp_path, monkeypatch, frames, loudness, sound, silent, message):
-    monkeypatch.setattr("datamodules.prepare.film", lambda *a, **k: pytest.fail("tracked all the same"))
+    monkeypatch.setattr("datamodules.prepare.track_and_write", lambda *a, **k: pytest.fail("tracked all the same"))
     path = write_film(tmp_path / "unfit.mp4", frames, loudness, sound, silent)
     with pytest.raises(InputError, match=message) as refusal:
         prepare_video(path, tmp_path / "cache", train_seconds=2.0)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from face.coefficients import ANGLES, ILLUMINATION, SIZE, TRANSLATION
+from face.coefficients import ANGLES, IDENTITY, ILLUMINATION, SIZE, TRANSLATION
 from face.illumination import irradiance
 from face.models.registry import load_face_model
 from face.rendering import Renderer, Rendering, compose, pose_face
@@ -146,6 +146,13 @@ def test_posing_in_loops_is_posing_in_tensors():
         assert getattr(tensors, name).requires_grad
         assert not getattr(loops, name).requires_grad
         torch.testing.assert_close(getattr(loops, name), getattr(tensors, name).detach(), atol=1e-4, rtol=1e-5)
+
+
+def test_a_frame_gives_gradients_to_its_own_identity(renderer):
+    chi = torch.zeros(2, SIZE, requires_grad=True)
+    pose_face(renderer.model, renderer.camera, chi).projected[1].sum().backward()
+    assert not chi.grad[0].any()
+    assert chi.grad[1, IDENTITY].any()
 
 
 def test_unknown_rasterizer():
