@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -53,17 +54,17 @@ class Face:
     landmarks: np.ndarray
     confidence: float
 
-    @property
+    @cached_property
     def box(self) -> np.ndarray:
         """(4,) left, top, right, bottom of the landmarks."""
         return np.concatenate([self.landmarks[:, :2].min(0), self.landmarks[:, :2].max(0)])
 
-    @property
+    @cached_property
     def side(self) -> float:
         """Longer side of the box in pixels."""
         return float((self.box[2:] - self.box[:2]).max())
 
-    @property
+    @cached_property
     def square(self) -> Square:
         """Where to look for this face: upright with the eyes, around all landmarks, with a margin."""
         points = self.landmarks[:, :2]
