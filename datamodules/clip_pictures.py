@@ -1,5 +1,6 @@
 """From a video to the track of its face and to its pictures on disk: crops and, of a person, whole training frames."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ Pictures = Callable[[slice], np.ndarray]  # crops of a range of frames, uint8 (n
 _KEPT = 500  # ours: crops in memory, 100 MB; the training frames of a person are 300
 _WAITING = 500  # ours: crops that may wait to be written, as many bytes; 12 s of tracking
 _WHOLE_WAITING = 4  # whole frames that may
+_HELD = 1_000_000_000  # ours: bytes of whole training frames in memory, half of what training takes later
 
 
 @dataclass(frozen=True)
@@ -98,24 +100,26 @@ def _of_corpus(
 def _of_person(
     folder: Path, info: VideoInfo, preparation: Preparation, tracker: FaceTracker, progress: bool
 ) -> TrackedPictures:
-    """Two cores have work, and only the training frames are decoded twice.
+    """Two cores have work, and no frame is decoded twice where there is room for those of the training part.
 
     While those are tracked, they are written whole. Then the crop is known, and while the held-out frames are tracked
-    and cropped, the training frames are decoded again for their crops.
+    and cropped, the training frames are cropped.
     """
     expected, _ = split_frames(info.frames, preparation.train_seconds)
     source, faces = str(info.path), list[Face | None]()
     frames = tqdm(ahead(stream_frames(info.path)), "tracking", info.frames, unit="frame", disable=not progress)
     followed = follow_face(frames, source, tracker)
+    held = _Held(info, expected)
     with ExitStack() as files:
         gallery = files.enter_context(_gallery(folder, info))
         with behind(_WHOLE_WAITING) as later:
             for frame, face in islice(followed, expected):
                 faces.append(face)
+                held.add(frame)
                 later(gallery.write, frame)
         crop = crop_around(track_of(faces, source).landmarks)
         crops = files.enter_context(_person_crops(folder, crop))
-        kept, again = _room(crop, expected), enumerate(stream_frames(info.path, 0, expected))
+        kept, again = _room(crop, expected), enumerate(held.frames())
         with behind(expected + _WAITING) as later:
             for _ in range(len(faces)):
                 later(_write_next, again, crop, crops, kept, source)
@@ -129,6 +133,32 @@ def _of_person(
         crop = crop_around(tracked.landmarks[:training])
         kept = _write_again(folder, info, crop, training, len(faces), progress)
     return TrackedPictures(tracked, crop, training, note, kept)
+
+
+class _Held:
+    """The first frames of a video until they are asked for: in memory if there is room for them, or decoded again.
+
+    Args:
+        info: Of the video.
+        count: How many.
+    """
+
+    def __init__(self, info: VideoInfo, count: int) -> None:
+        self._path, self._count = info.path, count
+        self._has_room = 3 * info.width * info.height * count <= _HELD
+        self._frames: deque[np.ndarray] = deque()
+
+    def add(self, frame: np.ndarray) -> None:
+        """The next one."""
+        if self._has_room:
+            self._frames.append(frame)
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """All in order, once; what has been given is no longer held."""
+        if not self._has_room:
+            yield from stream_frames(self._path, 0, self._count)
+        while self._frames:
+            yield self._frames.popleft()
 
 
 def _write_again(folder: Path, info: VideoInfo, crop: Crop, training: int, total: int, progress: bool) -> np.ndarray:

@@ -28,7 +28,7 @@ from face.landmarks import mouth_opening
 from face.models.morphable_model import MorphableModel, expression_scale
 from face.models.registry import load_face_model, model_version
 from face.reconstructors.closed_form import identity_per_frame
-from face.reconstructors.geometry import Footage, Geometry
+from face.reconstructors.geometry import Footage
 from face.reconstructors.registry import RECONSTRUCTIONS
 from face.tracking import FaceTracker
 from media.audio import MFCC_SIZE, WINDOW_ROWS, mfcc_windows, read_audio, write_wav
@@ -130,12 +130,11 @@ def prepare_clip(
         seen = track_and_write(unfinished, info, preparation, _tracker(), progress)
         clip, footage = _without_sound(unfinished, info, seen)
         check_sound(samples, len(clip), info, preparation)  # a file may hold less than it declares
-        file = Path(preparation.reconstruction_file) if preparation.reconstruction_file else None
-        with ThreadPoolExecutor(1) as pool:  # neither needs the other
-            geometry = pool.submit(RECONSTRUCTIONS[preparation.reconstruction], footage, model, file)
-            identities = _identity_per_frame(clip, model, encoder)
         pictures = pictures_of(clip, seen.kept)
-        _reconstruct(clip, geometry.result(), model, preparation, pictures)
+        with ThreadPoolExecutor(1) as pool:  # neither needs the other
+            reconstructed = pool.submit(_reconstruct, clip, footage, model, preparation, pictures)
+            identities = _identity_per_frame(clip, model, encoder)
+        reconstructed.result()
         clip = _with_sound(clip, samples, model, preparation)
         clip.identity_features[:] = _identity_features(clip, model, encoder, pictures, identities, threads)
         clip.save(compact=preparation.of_corpus)
@@ -213,14 +212,17 @@ def _without_sound(folder: Path, info: VideoInfo, seen: TrackedPictures) -> tupl
 
 
 def _reconstruct(
-    clip: Clip, geometry: Geometry, model: MorphableModel, preparation: Preparation, pictures: Pictures
+    clip: Clip, footage: Footage, model: MorphableModel, preparation: Preparation, pictures: Pictures
 ) -> None:
     """Fill the coefficients; what the reconstruction does not say of texture and light comes from the pixels."""
+    file = Path(preparation.reconstruction_file) if preparation.reconstruction_file else None
+    geometry = RECONSTRUCTIONS[preparation.reconstruction](footage, model, file)
     clip.coefficients[:] = geometry_coefficients(geometry)
     clip.fit_error[:] = geometry.error
     if geometry.texture is None or geometry.illumination is None:
         frames = math.ceil(len(clip) / _APPEARANCE_STEP) if preparation.of_corpus else _APPEARANCE_FRAMES
-        _fit_appearance(clip, model, pictures, min(frames, _APPEARANCE_FRAMES))
+        with one_thread():  # which torch counts by the thread that calls it
+            _fit_appearance(clip, model, pictures, min(frames, _APPEARANCE_FRAMES))
 
 
 def _mfcc_per_part(samples: np.ndarray, total: int, training: int) -> np.ndarray:

@@ -88,7 +88,7 @@ def observe(
         projected, facing, normals = (values[:, ::stride] for values in (face.projected, face.facing, face.normals))
         grid = (projected[..., :2] * (2 / size) - 1)[:, None]  # (B, 1, V, 2) in [-1, 1], x first
         colours = grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
-        surface = renderer.rasterize(face).depth[:, None]
+        surface = renderer.depth(face)[:, None]
         nearest = grid_sample(surface, grid, mode="nearest", padding_mode="zeros", align_corners=False)[:, 0, 0]
         shown = projected[..., 2] <= nearest + _DEPTH_TOLERANCE  # zero depth outside the picture: not shown
         weights = facing.square() * (shown & (facing > _MIN_FACING))

@@ -14,7 +14,7 @@ from face.coefficients import ANGLES, TRANSLATION
 from face.lit_vertices import fit_for_loops, light_face, pose_in_loops, shape_face
 from face.models.morphable_model import MorphableModel
 from face.rasterizers import RASTERIZERS
-from face.rasterizers.fragments import Fragments, Surfaces
+from face.rasterizers.fragments import Surfaces
 from face.rasterizers.interface import Rasterizer
 from media.errors import InputError
 
@@ -115,16 +115,16 @@ class Renderer:
         layers = self.rasterizer.draw(projected, colours, self._surfaces, self.size)
         return Rendering(layers.image, layers.share[:, _SKIN, None], layers.share[:, _MOUTH, None])
 
-    def rasterize(self, face: PosedFace) -> Fragments:
-        """What the centre of each pixel sees; triangle numbers past the model's own are the mouth.
+    def depth(self, face: PosedFace) -> torch.Tensor:
+        """Depth of what the centre of each pixel sees, the surface between the lips included.
 
         Args:
             face: Geometry from `pose_face` with this renderer's camera.
 
         Returns:
-            Fragments of (B, size, size).
+            (B, size, size) decimetres, infinite where there is nothing.
         """
-        return self.rasterizer(face.projected, self._surfaces.triangles, self.size)
+        return self.rasterizer.depth(face.projected, self._surfaces.triangles, self.size)
 
 
 def compose(rendering: Rendering, background: torch.Tensor, interior: torch.Tensor | None = None) -> torch.Tensor:

@@ -41,10 +41,12 @@ def video(tmp_path_factory):
     return film(tmp_path_factory.mktemp("video") / "film.mp4", FRAMES)
 
 
-@pytest.fixture
-def seen(tmp_path, video, monkeypatch):
-    """What filming leaves where five crops have room in memory and as many may wait to be written."""
+@pytest.fixture(params=[0, 10**9], ids=["decoded again", "held"])
+def seen(tmp_path, video, monkeypatch, request):
+    """What is left where five crops have room in memory and as many may wait, and whole frames have room or not."""
     monkeypatch.setattr(clip_pictures, "_KEPT", 5)
+    monkeypatch.setattr(clip_pictures, "_WAITING", 5)
+    monkeypatch.setattr(clip_pictures, "_HELD", request.param)
     return track_and_write(tmp_path, probe(video), Preparation(train_seconds=12.0), Drifting(), progress=False)
 
 

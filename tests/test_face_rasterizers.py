@@ -127,6 +127,14 @@ def test_batch_equals_single_frames_on_any_number_of_threads():
         assert torch.equal(together.barycentric[k], alone.barycentric[0])
 
 
+def test_depth_alone_is_that_of_the_fragments():
+    frames, triangles = torch.cat([scene(seed)[0] for seed in range(3)]), scene(0)[1]
+    fragments = NumbaRasterizer()(frames, triangles, 24)
+    assert torch.equal(NumbaRasterizer().depth(frames, triangles, 24), fragments.depth)
+    assert fragments.depth.isfinite().any()
+    assert fragments.depth.isinf().any()
+
+
 def covered(projected: torch.Tensor, surfaces: Surfaces, size: int, name: str = "numba") -> torch.Tensor:
     rasterizer = RASTERIZERS[name]()
     return rasterizer.coverage(projected, surfaces, rasterizer(projected, surfaces.triangles, size))

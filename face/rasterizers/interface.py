@@ -25,6 +25,19 @@ class Rasterizer(ABC):
             (no cracks); of two triangles at the same depth the first is kept.
         """
 
+    def depth(self, projected: torch.Tensor, triangles: torch.Tensor, size: int) -> torch.Tensor:
+        """Depth of what the centre of each pixel sees; a backend may do with less than the fragments.
+
+        Args:
+            projected: (B, V, 3) as above.
+            triangles: (F, 3) as above.
+            size: Side of the image in pixels.
+
+        Returns:
+            (B, size, size) float32 decimetres, infinite where there is nothing. No gradients.
+        """
+        return self(projected, triangles, size).depth
+
     @abstractmethod
     def coverage(self, projected: torch.Tensor, surfaces: Surfaces, fragments: Fragments) -> torch.Tensor:
         """Share of every pixel that shows each kind of surface, counted at its `SAMPLES`.

@@ -27,6 +27,15 @@ class NumbaRasterizer(Rasterizer):
         device = projected.device
         return Fragments(triangle.to(device), barycentric.to(device), depth.to(device))
 
+    def depth(self, projected: torch.Tensor, triangles: torch.Tensor, size: int) -> torch.Tensor:
+        """See `Rasterizer`."""
+        vertices, faces = _array(projected, np.float32), _array(triangles, np.int32)
+        depth = torch.full((len(vertices), size, size), torch.inf)
+        nothing = np.empty((0, size, size), np.int64), np.empty((0, size, size, 3), np.float32)
+        views = *nothing, depth.numpy()
+        share_frames(lambda first, step: rasterize_frames(vertices, faces, first, step, *views), len(vertices))
+        return depth.to(projected.device)
+
     def coverage(self, projected: torch.Tensor, surfaces: Surfaces, fragments: Fragments) -> torch.Tensor:
         """See `Rasterizer`."""
         seen = _array(fragments.triangle, np.int64)

@@ -157,11 +157,12 @@ def rasterize_frames(
         faces: (F, 3) int32.
         begin: First frame.
         step: Distance of frames.
-        triangle: (B, H, W) int64, comes filled with -1.
-        barycentric: (B, H, W, 3) float32, comes filled with 0.
+        triangle: (B, H, W) int64, comes filled with -1; or (0, H, W) where only the depth is wanted.
+        barycentric: (B, H, W, 3) float32, comes filled with 0; likewise.
         depth: (B, H, W) float32, comes filled with infinity.
     """
-    height, width = triangle.shape[1:]
+    height, width = depth.shape[1:]
+    depth_only = triangle.shape[0] == 0
     work = _allocate(vertices.shape[1], height, width)
     for frame in range(begin, vertices.shape[0], step):
         points = vertices[frame]
@@ -176,6 +177,8 @@ def rasterize_frames(
                 wa, wb, wc, distance = _meet(work.place, a, b, c, work.areas[_index(pair)])
                 if distance < depth[frame, row, column]:
                     depth[frame, row, column] = distance
+                    if depth_only:
+                        continue
                     triangle[frame, row, column] = face
                     barycentric[frame, row, column, 0] = wa
                     barycentric[frame, row, column, 1] = wb
