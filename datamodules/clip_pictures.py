@@ -162,7 +162,7 @@ class _Held:
 
 
 def _write_again(folder: Path, info: VideoInfo, crop: Crop, training: int, total: int, progress: bool) -> np.ndarray:
-    """Write all pictures of a person of whom everything is known; the crops that are kept."""
+    """Write all pictures of a person once crop and training frames are known; returns the crops that are kept."""
     kept = _room(crop, training)
     frames = tqdm(ahead(stream_frames(info.path, 0, total)), "cropping", total, unit="frame", disable=not progress)
     with _gallery(folder, info) as gallery, _person_crops(folder, crop) as crops:
