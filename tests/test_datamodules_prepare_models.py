@@ -73,7 +73,7 @@ def test_it_can_be_rendered_and_learned_from(clip, basel):
 
 
 def test_the_bytes_of_the_file_name_the_clip(clip, film, basel, tmp_path, monkeypatch):
-    monkeypatch.setattr(prepare, "track", lambda *a, **k: pytest.fail("tracked again"))
+    monkeypatch.setattr(prepare, "track_and_write", lambda *a, **k: pytest.fail("tracked again"))
     moved = tmp_path / "another name.mat"
     moved.write_bytes(basel.read_bytes())
     settings = {"train_seconds": 2.0, "face_model": "bfm"}
@@ -84,7 +84,7 @@ def test_the_bytes_of_the_file_name_the_clip(clip, film, basel, tmp_path, monkey
 
 
 def test_files_are_asked_for_before_the_video_is_tracked(film, basel, tmp_path, monkeypatch):
-    monkeypatch.setattr(prepare, "track", lambda *a, **k: pytest.fail("tracked"))
+    monkeypatch.setattr(prepare, "track_and_write", lambda *a, **k: pytest.fail("tracked"))
     with pytest.raises(InputError, match=r"faces\.dmi\.unibas\.ch"):
         prepare_video(film, tmp_path, face_model="bfm", face_model_file=tmp_path / "nowhere.mat")
     with pytest.raises(InputError, match="epoch_20"):
