@@ -64,8 +64,8 @@ def track_and_write(
         InputError: See `face.tracking.track`; or a person's video holds too few frames.
     """
     if preparation.of_corpus:
-        return _of_corpus(folder, info, preparation, tracker, progress)
-    return _of_person(folder, info, preparation, tracker, progress)
+        return _track_corpus_clip(folder, info, preparation, tracker, progress)
+    return _track_person(folder, info, preparation, tracker, progress)
 
 
 def pictures_of(clip: Clip, kept: np.ndarray) -> Pictures:
@@ -80,7 +80,7 @@ def pictures_of(clip: Clip, kept: np.ndarray) -> Pictures:
     return pictures
 
 
-def _of_corpus(
+def _track_corpus_clip(
     folder: Path, info: VideoInfo, preparation: Preparation, tracker: FaceTracker, progress: bool
 ) -> TrackedPictures:
     """One after the other, for the workers of a corpus leave no core idle, and all frames decide the crop."""
@@ -97,7 +97,7 @@ def _of_corpus(
     return TrackedPictures(tracked, crop, training, note, np.empty((0, crop.size, crop.size, 3), np.uint8))
 
 
-def _of_person(
+def _track_person(
     folder: Path, info: VideoInfo, preparation: Preparation, tracker: FaceTracker, progress: bool
 ) -> TrackedPictures:
     """Two cores have work, and no frame is decoded twice where there is room for those of the training part.
@@ -109,7 +109,7 @@ def _of_person(
     source, faces = str(info.path), list[Face | None]()
     frames = tqdm(ahead(stream_frames(info.path)), "tracking", info.frames, unit="frame", disable=not progress)
     followed = follow_face(frames, source, tracker)
-    held = _Held(info, expected)
+    held = _TrainingFrames(info, expected)
     with ExitStack() as files:
         gallery = files.enter_context(_gallery(folder, info))
         with behind(_WHOLE_WAITING) as later:
@@ -119,7 +119,7 @@ def _of_person(
                 later(gallery.write, frame)
         crop = crop_around(track_of(faces, source).landmarks)
         crops = files.enter_context(_person_crops(folder, crop))
-        kept, again = _room(crop, expected), enumerate(held.frames())
+        kept, again = _empty_crops(crop, expected), enumerate(held.frames())
         with behind(expected + _WAITING) as later:
             for _ in range(len(faces)):
                 later(_write_next, again, crop, crops, kept, source)
@@ -135,12 +135,12 @@ def _of_person(
     return TrackedPictures(tracked, crop, training, note, kept)
 
 
-class _Held:
-    """The first frames of a video until they are asked for: in memory if there is room for them, or decoded again.
+class _TrainingFrames:
+    """Whole, until they are asked for: in memory if there is room for them, or decoded again.
 
     Args:
         info: Of the video.
-        count: How many.
+        count: How many, from the first one on.
     """
 
     def __init__(self, info: VideoInfo, count: int) -> None:
@@ -163,7 +163,7 @@ class _Held:
 
 def _write_again(folder: Path, info: VideoInfo, crop: Crop, training: int, total: int, progress: bool) -> np.ndarray:
     """Write all pictures of a person once crop and training frames are known; returns the crops that are kept."""
-    kept = _room(crop, training)
+    kept = _empty_crops(crop, training)
     frames = tqdm(ahead(stream_frames(info.path, 0, total)), "cropping", total, unit="frame", disable=not progress)
     with _gallery(folder, info) as gallery, _person_crops(folder, crop) as crops:
         for index, frame in enumerate(frames):
@@ -195,7 +195,8 @@ def _write_crop(index: int, frame: np.ndarray, crop: Crop, crops: VideoWriter, k
         kept[index] = picture
 
 
-def _room(crop: Crop, training: int) -> np.ndarray:
+def _empty_crops(crop: Crop, training: int) -> np.ndarray:
+    """Room for those that are kept (`TrackedPictures`)."""
     return np.empty((min(_KEPT, training), crop.size, crop.size, 3), np.uint8)
 
 

@@ -1,6 +1,6 @@
 """Where the vertices of a face are on the picture and which colour they have there: all that drawing needs of them."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -68,14 +68,9 @@ def pose_in_loops(
         between them and the directions to the camera.
     """
     projected, normals, facing = torch.empty(shape.shape), torch.empty(shape.shape), torch.empty(shape.shape[:2])
-    arrays: list[Any] = [
-        values.detach().contiguous().numpy()
-        for values in (shape, rotation_matrix(chi[:, ANGLES]), chi[:, TRANSLATION], model.triangles)
-    ]
-    view = np.float32(camera.focal), np.float32(camera.centre)
-    outputs = projected.numpy(), normals.numpy(), facing.numpy()
-    kernel: Any = _pose_frames
-    share_frames(lambda first, step: kernel(*arrays, *view, first, step, *outputs), len(shape))
+    faces, outputs = _faces(model, camera, shape, chi), (projected.numpy(), normals.numpy(), facing.numpy())
+    kernel: Any = _pose_frames  # compiled for these types, of which the checker knows nothing
+    share_frames(lambda first, step: kernel(faces, first, step, *outputs), len(shape))
     return projected, normals, facing
 
 
@@ -84,22 +79,47 @@ def _light_in_loops(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`light_face` from the shape (B, V, 3) on."""
     projected, colours = torch.empty(shape.shape), torch.empty(shape.shape)
-    arrays: list[Any] = [
-        values.contiguous().numpy()
-        for values in (
-            shape,
-            rotation_matrix(chi[:, ANGLES]),
-            chi[:, TRANSLATION],
-            irradiance_forms(chi[:, ILLUMINATION]),
-            albedo if albedo.ndim == 3 else albedo[None],
-            model.triangles,
-        )
-    ]
-    view = np.float32(camera.focal), np.float32(camera.centre)
-    outputs = projected.numpy(), colours.numpy()
-    kernel: Any = _light_frames  # compiled for these types, of which the checker knows nothing
-    share_frames(lambda first, step: kernel(*arrays, *view, first, step, *outputs), len(shape))
+    forms, paint = irradiance_forms(chi[:, ILLUMINATION]), albedo if albedo.ndim == 3 else albedo[None]
+    lit = _array(forms), _array(paint)
+    faces, outputs = _faces(model, camera, shape, chi), (projected.numpy(), colours.numpy())
+    kernel: Any = _light_frames  # likewise
+    share_frames(lambda first, step: kernel(faces, *lit, first, step, *outputs), len(shape))
     return projected, colours
+
+
+class _Faces(NamedTuple):
+    """Faces before the pose, and what places them.
+
+    Attributes:
+        vertices: (B, V, 3) float32 decimetres.
+        rotation: (B, 3, 3) float32.
+        translation: (B, 3) float32 decimetres.
+        triangles: (F, 3) integers.
+        focal: Of the camera, pixels.
+        centre: Of the picture, pixels.
+    """
+
+    vertices: np.ndarray
+    rotation: np.ndarray
+    translation: np.ndarray
+    triangles: np.ndarray
+    focal: np.float32
+    centre: np.float32
+
+
+def _faces(model: MorphableModel, camera: Camera, shape: torch.Tensor, chi: torch.Tensor) -> _Faces:
+    return _Faces(
+        vertices=_array(shape),
+        rotation=_array(rotation_matrix(chi[:, ANGLES])),
+        translation=_array(chi[:, TRANSLATION]),
+        triangles=_array(model.triangles),
+        focal=np.float32(camera.focal),
+        centre=np.float32(camera.centre),
+    )
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().contiguous().numpy()
 
 
 # Of array elements: numba asks of each signed number whether it counts from the end, which costs as much as the rest.
@@ -111,57 +131,53 @@ _compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 @_compiled
 def _light_frames(
-    shape: np.ndarray,
-    rotation: np.ndarray,
-    translation: np.ndarray,
+    faces: _Faces,
     forms: np.ndarray,
     albedo: np.ndarray,
-    triangles: np.ndarray,
-    focal: np.float32,
-    centre: np.float32,
     begin: int,
     step: int,
     projected: np.ndarray,
     colours: np.ndarray,
 ) -> None:
     """Fills `projected` and `colours` (B, V, 3) in the frames `begin`, `begin + step`, ..."""
-    count = shape.shape[1]
+    count = faces.vertices.shape[1]
     posed, normals = np.empty((count, 3), np.float32), np.empty((count, 3), np.float32)
-    for frame in range(begin, shape.shape[0], step):
-        _place(shape[frame], rotation[frame], translation[frame], focal, centre, posed, projected[frame])
-        _add_normals(posed, triangles, normals)
+    for frame in range(begin, faces.vertices.shape[0], step):
+        _stand(faces, frame, posed, projected[frame], normals)
         _light(normals, forms[frame], albedo[min(frame, albedo.shape[0] - 1)], colours[frame])
 
 
 @_compiled
 def _pose_frames(
-    shape: np.ndarray,
-    rotation: np.ndarray,
-    translation: np.ndarray,
-    triangles: np.ndarray,
-    focal: np.float32,
-    centre: np.float32,
-    begin: int,
-    step: int,
-    projected: np.ndarray,
-    normals: np.ndarray,
-    facing: np.ndarray,
+    faces: _Faces, begin: int, step: int, projected: np.ndarray, normals: np.ndarray, facing: np.ndarray
 ) -> None:
     """Fills `projected` and `normals` (B, V, 3) and `facing` (B, V) in the frames `begin`, `begin + step`, ..."""
-    posed = np.empty((shape.shape[1], 3), np.float32)
+    posed = np.empty((faces.vertices.shape[1], 3), np.float32)
+    for frame in range(begin, faces.vertices.shape[0], step):
+        _stand(faces, frame, posed, projected[frame], normals[frame])
+        _face_camera(posed, normals[frame], facing[frame])
+
+
+@_compiled
+def _face_camera(posed: np.ndarray, normals: np.ndarray, facing: np.ndarray) -> None:
+    """Gives `normals` (V, 3) unit length and fills `facing` (V,), their cosines to the directions to the camera."""
     one, tiny, distance = np.float32(1), np.float32(1e-12), np.float32(CAMERA_DISTANCE)
-    for frame in range(begin, shape.shape[0], step):
-        normal, cosine = normals[frame], facing[frame]
-        _place(shape[frame], rotation[frame], translation[frame], focal, centre, posed, projected[frame])
-        _add_normals(posed, triangles, normal)
-        for vertex in range(posed.shape[0]):
-            x, y, z = normal[vertex, 0], normal[vertex, 1], normal[vertex, 2]
-            inverse = one / max(np.sqrt(x * x + y * y + z * z), tiny)
-            x, y, z = x * inverse, y * inverse, z * inverse
-            right, up, depth = -posed[vertex, 0], -posed[vertex, 1], distance - posed[vertex, 2]
-            away = max(np.sqrt(right * right + up * up + depth * depth), tiny)
-            normal[vertex, 0], normal[vertex, 1], normal[vertex, 2] = x, y, z
-            cosine[vertex] = (x * right + y * up + z * depth) / away
+    for vertex in range(posed.shape[0]):
+        x, y, z = normals[vertex, 0], normals[vertex, 1], normals[vertex, 2]
+        inverse = one / max(np.sqrt(x * x + y * y + z * z), tiny)
+        x, y, z = x * inverse, y * inverse, z * inverse
+        right, up, depth = -posed[vertex, 0], -posed[vertex, 1], distance - posed[vertex, 2]
+        away = max(np.sqrt(right * right + up * up + depth * depth), tiny)
+        normals[vertex, 0], normals[vertex, 1], normals[vertex, 2] = x, y, z
+        facing[vertex] = (x * right + y * up + z * depth) / away
+
+
+@_compiled
+def _stand(faces: _Faces, frame: int, posed: np.ndarray, projected: np.ndarray, normals: np.ndarray) -> None:
+    """Places the face of one frame; `normals` as `_add_normals` leaves them."""
+    vertices, rotation, translation = faces.vertices[frame], faces.rotation[frame], faces.translation[frame]
+    _place(vertices, rotation, translation, faces.focal, faces.centre, posed, projected)
+    _add_normals(posed, faces.triangles, normals)
 
 
 @_compiled
