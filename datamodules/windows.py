@@ -68,15 +68,30 @@ class RenderedWindows(Dataset[Batch]):
         return len(self.frames.rendered)
 
     def __getitem__(self, index: int) -> Batch:
-        """`rendered` (3, 3, H, W), `target` (3, H, W) in [-1, 1], `face_mask` (1, H, W), `identity` (512,), `index`."""
+        """`rendered` (3, 3, H, W), `target` (3, H, W), `face_mask` (1, H, W), `identity` (512,), `index` ().
+
+        Pictures are bytes, a quarter of what processes and devices would have to be sent; `in_network_range` follows.
+        """
         window = [max(index + step, 0) for step in (-2, -1, 0)]
         return {
-            "rendered": to_network(self.frames.rendered[window]),
-            "target": to_network(self.frames.target[index]),
-            "face_mask": self.frames.face_mask[index].float() / 255,
+            "rendered": self.frames.rendered[window],
+            "target": self.frames.target[index],
+            "face_mask": self.frames.face_mask[index],
             "identity": self.frames.identity[index],
             "index": torch.tensor(index),
         }
+
+
+def in_network_range(batch: Batch) -> Batch:
+    """What networks see of a batch of windows: `rendered` and `target` in [-1, 1], `face_mask` in [0, 1].
+
+    Pictures that are not uint8 are left as they are.
+    """
+    ranges = {"rendered": to_network, "target": to_network, "face_mask": lambda mask: mask / 255}
+    return {
+        name: ranges[name](values) if name in ranges and values.dtype == torch.uint8 else values
+        for name, values in batch.items()
+    }
 
 
 def to_network(pixels: torch.Tensor) -> torch.Tensor:

@@ -45,7 +45,8 @@ class ImageGrid(Callback):
     def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Image.Image:
         dataset: Any = trainer.val_dataloaders.dataset  # type: ignore[union-attr]
         shown = [dataset[int(index)] for index in spread(len(dataset), self.count)]
-        batch = pl_module.transfer_batch_to_device(default_collate(shown), pl_module.device, 0)
+        moved = pl_module.transfer_batch_to_device(default_collate(shown), pl_module.device, 0)
+        batch = pl_module.on_after_batch_transfer(moved, 0)
         module: Any = pl_module
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             identity = module.retrieve(batch["rendered"][:, -1])  # as at test, not the true one

@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 from kornia.geometry.transform import warp_affine
-from torch import Tensor
 
-Batch = dict[str, Tensor]
+from datamodules.windows import Batch
+
 _PICTURES = ("rendered", "target", "face_mask")
 
 

@@ -40,10 +40,14 @@ def as_dealt(module: pl.LightningModule, tensor: Tensor) -> Tensor:
 
 
 def first_samples(module: pl.LightningModule, batches: Iterable[dict[str, Tensor]], name: str, count: int) -> Tensor:
-    """One entry of the first samples of all processes, whole batches until there are `count` of them or no more."""
+    """One entry of the first samples of all processes, whole batches until there are `count` of them or no more.
+
+    As training gets them, which `module.on_after_batch_transfer` has a part in.
+    """
     samples: list[Tensor] = []
     for batch in batches:
-        samples += as_dealt(module, batch[name].to(module.device))
+        moved = {name: batch[name].to(module.device)}
+        samples += as_dealt(module, module.on_after_batch_transfer(moved, 0)[name])
         if len(samples) >= count:
             break
     return torch.stack(samples)

@@ -69,6 +69,29 @@ def generator_adversarial_loss(fake_logits: Tensor) -> Tensor:
     return functional.softplus(-at_least_fp32(fake_logits)).mean()
 
 
+def generator_losses(
+    fake_logits: Tensor, frame: Tensor, attention: Tensor, target: Tensor, weight: Tensor | None = None
+) -> dict[str, Tensor]:
+    """The terms of what G minimises (Eq. 4), not yet weighted.
+
+    Args:
+        fake_logits: D before its sigmoid for the refined frames, any shape.
+        frame: (B, 3, H, W) refined frames.
+        attention: (B, 1, H, W) in [0, 1].
+        target: (B, 3, H, W) true frames.
+        weight: (B, 1, H, W) weight of each pixel in the L1 term.
+
+    Returns:
+        Scalars `adversarial`, `l1`, `attention` and `smoothness`.
+    """
+    return {
+        "adversarial": generator_adversarial_loss(fake_logits),
+        "l1": reconstruction_loss(frame, target, weight),
+        "attention": attention_loss(attention),
+        "smoothness": smoothness_loss(attention),
+    }
+
+
 def reconstruction_loss(frame: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean absolute difference, the L1 term of Eq. 4.
 

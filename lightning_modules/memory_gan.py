@@ -8,21 +8,20 @@ import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
+from datamodules.windows import Batch, in_network_range
 from evaluation.psnr import PSNR
 from evaluation.ssim import SSIM
 from lightning_modules import losses
 from lightning_modules.averaging import averaged_copy, follow
-from lightning_modules.frame_augmentation import Batch, FrameAugmentation
+from lightning_modules.frame_augmentation import FrameAugmentation
 from lightning_modules.gathering import first_samples, in_global_order
 from lightning_modules.networks.discriminator import PatchDiscriminator
 from lightning_modules.networks.generator import Generator, Refined
-from lightning_modules.networks.memory import UNKNOWN, IdentityMemory, smooth_features
+from lightning_modules.networks.memory import UNKNOWN, IdentityMemory
 from lightning_modules.networks.spatial_encoder import SpatialEncoder
 from lightning_modules.precision import at_least_fp32
 from lightning_modules.schedules import with_linear_decay
 from lightning_modules.validation import ValidationMeans
-
-__all__ = ["LOSS_WEIGHTS", "MemoryGAN", "Refined", "smooth_features"]
 
 IDENTITY_SOURCES = ("memory", "true", "none")
 LOSS_WEIGHTS = {
@@ -40,9 +39,10 @@ class MemoryGAN(pl.LightningModule):
     """Generator G, discriminator D and memory M.
 
     Batches are dicts of `rendered` (B, 3, 3, H, W) [frames t-2, t-1, t], `target` (B, 3, H, W), `identity` (B, 512)
-    of unit length, `index` (B,) int64 of the sample in the data set, and maybe `face_mask` (B, 1, H, W) in [0, 1] and
-    `speaker` (B,) int64. In training G gets the identity feature of its batch, at test the one that `retrieve` finds,
-    smoothed by `smooth_features`.
+    of unit length, `index` (B,) int64 of the sample in the data set, and maybe `face_mask` (B, 1, H, W) and `speaker`
+    (B,) int64; pictures in [-1, 1] and masks in [0, 1], or bytes, which become that once they are on the device. In
+    training G gets the identity feature of its batch, at test the one that `retrieve` finds, smoothed by
+    `networks.memory.smooth_features`.
 
     Optimisation is manual, three steps per batch. `trainer.global_step` therefore counts three per batch, and so does
     `max_steps`: give `max_epochs`. Loggers count batches, and so does the buffer `steps`. Memory and losses are
@@ -186,6 +186,10 @@ class MemoryGAN(pl.LightningModule):
             return self.memory.values[self.memory.filled].expand(len(frames), -1)
         return self.memory.retrieve(self.spatial(frames)).values
 
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Bytes to what networks see."""
+        return in_network_range(batch)
+
     def on_train_start(self) -> None:
         """Make the spatial encoder ready, unless a checkpoint did.
 
@@ -298,9 +302,4 @@ class MemoryGAN(pl.LightningModule):
     def _generator_losses(self, batch: Batch, refined: Refined) -> dict[str, Tensor]:
         weight = 1 + self.face_weight * batch["face_mask"] if self.face_weight else None
         logits = self.discriminator(batch["rendered"], refined.frame)
-        return {
-            "adversarial": losses.generator_adversarial_loss(logits),
-            "l1": losses.reconstruction_loss(refined.frame, batch["target"], weight),
-            "attention": losses.attention_loss(refined.attention),
-            "smoothness": losses.smoothness_loss(refined.attention),
-        }
+        return losses.generator_losses(logits, refined.frame, refined.attention, batch["target"], weight)

@@ -14,7 +14,8 @@ from datamodules.windows import to_network, to_pixels
 from face.coefficients import EXPRESSION, get_pose, with_pose
 from face.rendering import Renderer
 from lightning_modules.audio2pose import Audio2PoseLSTM
-from lightning_modules.memory_gan import MemoryGAN, smooth_features
+from lightning_modules.memory_gan import MemoryGAN
+from lightning_modules.networks.memory import smooth_features
 from synthesis.background import fit_pose, follow_pose, match_background, with_amplitude
 from synthesis.compositing import Compositor
 from synthesis.eyes import EyeFollower
@@ -197,7 +198,7 @@ class Talker:
         rendered, mask = render_over(self.renderer, chi, self.albedo, background, interior)
         device = self.memory_gan.device
         with self._autocast():
-            features = self.memory_gan.retrieve(to_network(rendered).to(device))
+            features = self.memory_gan.retrieve(to_network(rendered.to(device)))
         return _Chunk(rendered, mask, torch.maximum(mask, moved), features, mouth_source)
 
     def _refine_chunk(
@@ -213,7 +214,7 @@ class Talker:
         parts = (part.split(_BATCH) for part in (windows, identity, chunk.mask, chunk.changed))
         for window, feature, mask, changed in zip(*parts, strict=True):
             with self._autocast():
-                refined = self.memory_gan(to_network(window).to(self.memory_gan.device), feature)
+                refined = self.memory_gan(to_network(window.to(self.memory_gan.device)), feature)
             shown = near_face(window[:, -1], to_pixels(refined.frame).cpu(), mask)
             yield from zip(channels_last(shown), changed[:, 0].numpy(), strict=True)
 

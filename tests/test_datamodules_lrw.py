@@ -13,7 +13,6 @@ from datamodules.loading import ClipLoader
 from datamodules.lrw import LRWDataModule
 from datamodules.manifest import read_manifest, write_manifest
 from datamodules.rendered_frames import channels_first, render_over
-from datamodules.windows import to_network
 from face.albedo import detailed_albedo
 from face.coefficients import EXPRESSION, get_pose
 from face.models.morphable_model import mouth_opening_map
@@ -176,9 +175,9 @@ def test_rendered_windows_are_those_of_the_frames(frames):
             rendered, mask = render_over(renderer, chi, detailed_albedo(pictures, chi, renderer), target)
         for t in range(len(clip)):
             sample = data.train_set[number]
-            assert torch.equal(sample["rendered"], to_network(rendered[[max(t - 2, 0), max(t - 1, 0), t]]))
-            assert torch.equal(sample["target"], to_network(target[t]))
-            assert torch.equal(sample["face_mask"], mask[t].float() / 255)
+            assert torch.equal(sample["rendered"], rendered[[max(t - 2, 0), max(t - 1, 0), t]])
+            assert torch.equal(sample["target"], target[t])
+            assert torch.equal(sample["face_mask"], mask[t])
             np.testing.assert_array_equal(sample["identity"], clip.identity_features[t])
             assert (int(sample["index"]), int(sample["speaker"])) == (number, speaker)
             number += 1
@@ -191,7 +190,7 @@ def test_validation_of_stage_2_is_the_middle_of_each_clip(frames):
     for place, (clip, middle) in enumerate(zip(clips(frames, FRAMES, "val"), (2, 2), strict=True)):
         np.testing.assert_array_equal(batch["identity"][place], clip.identity_features[middle])
         target = channels_first(clip.frames(slice(middle, middle + 1)))
-        assert torch.equal(batch["target"][place], to_network(target[0]))
+        assert torch.equal(batch["target"][place], target[0])
     assert batch["speaker"].tolist() == [0, 2]
     assert batch["index"].tolist() == [2, 7]
 

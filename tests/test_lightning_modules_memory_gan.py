@@ -462,3 +462,37 @@ def test_imagenet_needs_its_file_at_the_start_and_never_again(tmp_path):
         ckpt_path=str(tmp_path / "a.ckpt"),
         weights_only=True,
     )
+
+
+class ByteFrames(Frames):
+    """The same frames as data modules hand them on: bytes."""
+
+    def __getitem__(self, index):
+        sample = super().__getitem__(index)
+        for name in ("rendered", "target"):
+            sample[name] = ((sample[name] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+        return sample | {"face_mask": (sample["face_mask"] * 255).to(torch.uint8)}
+
+
+class FromBytes(ByteFrames):
+    """Numbers that networks see, of those bytes."""
+
+    def __getitem__(self, index):
+        sample = super().__getitem__(index)
+        for name in ("rendered", "target"):
+            sample[name] = sample[name].float() / 127.5 - 1
+        return sample | {"face_mask": sample["face_mask"].float() / 255}
+
+
+def test_bytes_are_learned_from_as_the_numbers_they_stand_for(tmp_path):
+    weights, scores = [], []
+    for frames in (ByteFrames(), FromBytes()):
+        module, trainer = make_module(face_weight=4.0, augmentation=MOVED), make_trainer(tmp_path, max_epochs=2)
+        trainer.fit(module, DataLoader(frames, batch_size=2), DataLoader(frames, batch_size=2))
+        weights.append(module.state_dict())
+        scores.append(trainer.callback_metrics)
+    assert weights[0].keys() == weights[1].keys()
+    for name in weights[0]:
+        assert torch.equal(weights[0][name], weights[1][name]), name
+    for name in scores[0]:
+        assert torch.equal(scores[0][name], scores[1][name]), name
