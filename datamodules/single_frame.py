@@ -8,7 +8,7 @@ from datamodules.clip import Clip
 from face.camera import Camera
 from face.fitting import fill_appearance, geometry_coefficients
 from face.models.morphable_model import MorphableModel
-from face.reconstructors.closed_form import fit_geometry
+from face.reconstructors.closed_form import fit_geometry, mesh_tilt
 
 
 def known_from_one_frame(clip: Clip, frame: int, model: MorphableModel) -> Clip:
@@ -28,12 +28,14 @@ def known_from_one_frame(clip: Clip, frame: int, model: MorphableModel) -> Clip:
     landmarks, confidence = clip.crop.to_crop(clip.landmarks), clip.confidence
     # the frame stands once more at the beginning, alone in the training part that identity is taken from
     first = slice(frame, frame + 1)
+    points = np.concatenate([landmarks[first], landmarks])
     geometry = fit_geometry(
-        np.concatenate([landmarks[first], landmarks]),
+        points,
         np.concatenate([confidence[first], confidence]),
         model,
         Camera(clip.crop.size),
         training_frames=1,
+        tilt=mesh_tilt(points),
     )
     coefficients = geometry_coefficients(geometry)
     fill_appearance(coefficients, clip.frames(first), np.array([0]), model, Camera(clip.crop.size))

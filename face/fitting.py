@@ -18,7 +18,7 @@ from face.crop import Crop, crop_around
 from face.identity import ArcFaceEncoder, CoefficientEncoder
 from face.landmarks import five_points
 from face.models.morphable_model import MorphableModel
-from face.reconstructors.closed_form import fit_geometry, identity_per_frame
+from face.reconstructors.closed_form import fit_geometry, identity_per_frame, mesh_tilt
 from face.reconstructors.geometry import Geometry
 from face.tracking import Track
 from media.errors import InputError
@@ -73,7 +73,7 @@ def fit_face(
         raise InputError(f"{path}: shows no face from {begin} to {end}; cut this stretch away.")
     crop, camera = crop_around(tracked.landmarks[part], size=size), Camera(size)
     landmarks = crop.to_crop(tracked.landmarks[part])
-    geometry = fit_geometry(landmarks, confidence, model, camera, len(landmarks))
+    geometry = fit_geometry(landmarks, confidence, model, camera, len(landmarks), mesh_tilt(landmarks))
     chi = geometry_coefficients(geometry)
     chosen = seen[spread(len(seen), frames)]
     pictures = read_crops(path, crop, part.start + chosen)

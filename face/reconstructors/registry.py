@@ -5,7 +5,7 @@ from pathlib import Path
 
 from face.licensed_files import require_r_net
 from face.models.morphable_model import MorphableModel
-from face.reconstructors.closed_form import fit_geometry
+from face.reconstructors.closed_form import fit_geometry, mesh_tilt
 from face.reconstructors.deep3d import regress_geometry
 from face.reconstructors.geometry import Footage, Geometry
 from media.digest import sha256
@@ -14,7 +14,8 @@ from media.errors import InputError
 
 def _closed_form(footage: Footage, model: MorphableModel, file: Path | None) -> Geometry:
     landmarks = footage.crop.to_crop(footage.landmarks)
-    return fit_geometry(landmarks, footage.confidence, model, footage.camera, footage.training_frames)
+    tilt = mesh_tilt(landmarks)
+    return fit_geometry(landmarks, footage.confidence, model, footage.camera, footage.training_frames, tilt)
 
 
 RECONSTRUCTIONS: dict[str, Callable[[Footage, MorphableModel, Path | None], Geometry]] = {

@@ -11,7 +11,7 @@ from face.camera import CAMERA_DISTANCE, Camera, pose_vertices
 from face.crop import Crop, crop_around
 from face.landmarks import CHIN
 from face.models.morphable_model import MorphableModel
-from face.reconstructors.closed_form import fit_geometry
+from face.reconstructors.closed_form import fit_geometry, mesh_tilt
 from face.tracking import SMALLEST_FACE, FaceTracker
 from media.errors import InputError
 
@@ -101,9 +101,9 @@ def fit_portrait(picture: np.ndarray, name: str, model: MorphableModel) -> Portr
     if tracker.second(picture, face) is not None:
         raise InputError(f"{name}: two faces are seen in it; crop it to one person")
     picture, scale = _reduced(picture, face.side)
-    landmarks = face.landmarks[None] * scale
-    crop = crop_around(landmarks)
-    geometry = fit_geometry(crop.to_crop(landmarks), np.ones(1), model, Camera(crop.size), 1)
+    crop = crop_around(face.landmarks[None] * scale)
+    landmarks = crop.to_crop(face.landmarks[None] * scale)
+    geometry = fit_geometry(landmarks, np.ones(1), model, Camera(crop.size), 1, mesh_tilt(landmarks))
     turned = math.degrees(abs(float(geometry.angles[0, 1])))
     if turned > _TURNED:
         raise InputError(
