@@ -152,6 +152,11 @@ def _lay_over(
             share = covered[frame, 0, pixel]
             opening = mouth[frame, 0, pixel]
             free = max(one - share - opening, zero)
+            if share == zero and opening == zero:  # two thirds of a picture
+                mask[frame, 0, pixel] = 0
+                for colour in range(3):
+                    image[frame, colour, pixel] = background[frame, colour, pixel]
+                continue
             mask[frame, 0, pixel] = np.uint8(np.rint(min(share + opening, one) * full))
             for colour in range(3):
                 behind = np.float32(background[frame, colour, pixel]) / full

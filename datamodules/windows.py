@@ -72,9 +72,10 @@ class RenderedWindows(Dataset[Batch]):
 
         Pictures are bytes, a quarter of what processes and devices would have to be sent; `in_network_range` follows.
         """
-        window = [max(index + step, 0) for step in (-2, -1, 0)]
+        first = [0] * (2 - index)  # those missing before the start
+        window = self.frames.rendered[max(index - 2, 0) : index + 1]
         return {
-            "rendered": self.frames.rendered[window],
+            "rendered": torch.cat([window[first], window]) if first else window,
             "target": self.frames.target[index],
             "face_mask": self.frames.face_mask[index],
             "identity": self.frames.identity[index],
