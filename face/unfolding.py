@@ -14,7 +14,7 @@ from torch import Tensor
 from face.subdivision import Subdivision
 from media.threads import one_thread
 
-RANGE = 2.0  # standard deviations to either side, issue 3, item 1
+RANGE = 2.0  # ours: standard deviations to either side, within which 95 % of people and moments lie
 _LEAST = 0.02  # ours: of a triangle's area is to be left at the end of a mode, more than storing in integers takes
 _SMOOTH = 0.5  # ours: of a triangle's area the mean keeps, or the corners of its mouth show creases
 _WATCHED = 0.3  # ours: triangles that keep less of it are looked after while others are bent
@@ -68,17 +68,25 @@ def unfold(mean: np.ndarray, modes: np.ndarray, mesh: Subdivision, partner: np.n
     start = np.concatenate([mean[None], modes]).astype(np.float64)
     now, cost = start, _FIRST_COST
     watched, bent = np.zeros(0, np.int64), np.zeros(1, np.int64)  # the mean may always be moved
+    kept = _kept_when_fine(now, mesh)
     for _ in range(_ROUNDS):
-        fine = mesh.refine(now.swapaxes(0, 1)).swapaxes(0, 1)
-        kept = kept_areas(fine[0], fine[1:], mesh.triangles)
         if kept.min() > 0:
-            return Unfolded(now[0], now[1:])
+            break
         watched = np.union1d(watched, np.flatnonzero(kept.min((0, 1)) < _WATCHED))
         bent = np.union1d(bent, 1 + np.flatnonzero(kept.min((0, 2)) < _LEAST))
         now = start.copy()
         now[bent] += _bending(start[bent], partner, mesh, watched, cost)
         cost *= _MORE
-    raise RuntimeError(f"{(kept.min((0, 1)) < 0).sum()} triangles of the face still turn over; raise the rounds.")
+        kept = _kept_when_fine(now, mesh)
+    if kept.min() <= 0:
+        raise RuntimeError(f"{(kept.min((0, 1)) <= 0).sum()} triangles of the face still turn over; raise the rounds.")
+    return Unfolded(now[0], now[1:])
+
+
+def _kept_when_fine(shapes: np.ndarray, mesh: Subdivision) -> np.ndarray:
+    """`kept_areas` of a mean and modes of the coarse vertices, (1 + K, C, 3), on the fine mesh."""
+    fine = mesh.refine(shapes.swapaxes(0, 1)).swapaxes(0, 1)
+    return kept_areas(fine[0], fine[1:], mesh.triangles)
 
 
 def _bending(start: np.ndarray, partner: np.ndarray, mesh: Subdivision, watched: np.ndarray, cost: float) -> np.ndarray:

@@ -92,6 +92,7 @@ def test_modes_change_less_than_by_making_them_weaker(sheet: tuple[np.ndarray, S
 def test_folds_left_after_the_last_round_are_an_error(
     sheet: tuple[np.ndarray, Subdivision], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("face.unfolding._STEPS", 1)
     monkeypatch.setattr("face.unfolding._ROUNDS", 1)
     with pytest.raises(RuntimeError, match="still turn over"):
         unfold(sheet[0], MODES, sheet[1], PARTNER)
