@@ -6,6 +6,7 @@ identity from the training frames together, in turns. Unit-normal priors on the 
 not determine at the mean face.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,7 @@ _EXPRESSION_SMOOTHING = 0.05
 # six recordings against Deep3D's pitch (0.65 degrees instead of 0.71) and for the colours of a held-out face; on films
 # of embedded faces, whose pose is known, 8 leaves 0.66 of 0.88 degrees, 12 would 0.63.
 _TILT_PER_OPENING = 8.0
+_BATCH = 1600  # frames in double precision at once, 18 MB
 _GOOD_FIT = 1.0  # pixels of a 256 px crop, ours: what landmarks differ by from any face of the model
 
 
@@ -111,7 +113,7 @@ def fit_geometry(
     """
     _check(landmarks, confidence, training_frames)
     face = _tracked_face(model)
-    points = np.asarray(landmarks, np.float64)[:, face.tracked]
+    points = np.asarray(landmarks)[:, face.tracked]
     seen = np.asarray(confidence) > 0
     identity = _fit_identity(points[:training_frames][seen[:training_frames]], face, camera)
     shape = face.mean + np.tensordot(identity, face.identity, 1)
@@ -119,16 +121,16 @@ def fit_geometry(
     solved = [_fit_frames(part, shapes, camera) for part in np.split(points, [training_frames])]
     placed, expression = (np.concatenate(parts) for parts in zip(*solved, strict=True))
     if tilt is not None:
-        placed = _pitched(placed, shapes.at(expression).mean(1), tilt)
+        placed = _pitched(placed, shape.mean(0) + expression @ face.expression.mean(1), tilt)
 
-    parts, fit = parts_between_cuts(landmarks, seen, training_frames), LandmarkFit(points, camera)
-    alone = fit.distances(shapes.at(expression), _pose(placed)).mean(1)
+    parts = parts_between_cuts(landmarks, seen, training_frames)
+    alone = _distances(points, shapes, expression, placed, camera)
     trust = trust_by_fit(alone, seen, parts, _GOOD_FIT * camera.size / _REFERENCE_SIZE)
     placed = smooth(placed, seen, parts, _POSE_SMOOTHING, trust)
     # Not solved again under the smoothed pose: the expression would take over the jitter that smoothing took away.
     expression = smooth(expression, seen, parts, _EXPRESSION_SMOOTHING, trust)
 
-    distance = fit.distances(shapes.at(expression), _pose(placed)).mean(1)
+    distance = _distances(points, shapes, expression, placed, camera)
     eyes = np.linalg.norm(landmarks[:, OUTER_EYES[1]] - landmarks[:, OUTER_EYES[0]], axis=-1)
     return Geometry(
         *(a.astype(np.float32) for a in (identity, expression, placed[:, :3], placed[:, 3:], distance / eyes))
@@ -142,6 +144,25 @@ def _pitched(placed: np.ndarray, centres: np.ndarray, pitch: np.ndarray) -> np.n
     change = rotation_matrix(placed[:, :3]) - rotation_matrix(turned[:, :3])
     turned[:, 3:] += (centres[:, None] @ change)[:, 0]
     return turned
+
+
+def _distances(
+    points: np.ndarray, shapes: LinearShape, expression: np.ndarray, placed: np.ndarray, camera: Camera
+) -> np.ndarray:
+    """(T,) mean distance of the landmarks from the vertices in the picture, pixels."""
+    return np.concatenate(
+        [
+            fit.distances(shapes.at(expression[part]), _pose(placed[part])).mean(1)
+            for part, fit in _batches(points, camera)
+        ]
+    )
+
+
+def _batches(points: np.ndarray, camera: Camera) -> Iterator[tuple[slice, LandmarkFit]]:
+    """The landmarks of some frames at a time: in double precision those of an hour would take gigabytes."""
+    for first in range(0, len(points), _BATCH):
+        part = slice(first, first + _BATCH)
+        yield part, LandmarkFit(np.asarray(points[part], np.float64), camera)
 
 
 def _pose(placed: np.ndarray) -> Pose:
@@ -167,7 +188,7 @@ def identity_per_frame(
     face = _tracked_face(model)
     basis = np.concatenate([face.identity, face.expression])
     shapes = LinearShape(face.mean, basis, _SINGLE_FRAME_PRIOR * camera.size / _REFERENCE_SIZE)
-    _, coefficients = _fit_frames(np.asarray(landmarks, np.float64)[:, face.tracked], shapes, camera)
+    _, coefficients = _fit_frames(np.asarray(landmarks)[:, face.tracked], shapes, camera)
     seen = np.flatnonzero(np.asarray(confidence) > 0)
     last = seen[np.searchsorted(seen, np.arange(len(landmarks)), side="right").clip(1) - 1]
     return coefficients[last, :IDENTITY_SIZE].astype(np.float32)
@@ -186,13 +207,11 @@ def _check(landmarks: np.ndarray, confidence: np.ndarray, training_frames: int) 
 
 def _fit_frames(points: np.ndarray, shapes: LinearShape, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
     """Angles and translation (T, 6) and coefficients (T, K) of frames, each by itself."""
-    if not len(points):
-        return np.zeros((0, 6)), np.zeros((0, len(shapes.basis)))
-    fit = LandmarkFit(points, camera)
-    pose, coefficients = fit.solve(
-        shapes, fit.similarity_pose(shapes.centre), np.zeros((len(points), len(shapes.basis)))
-    )
-    return np.concatenate([pose.angles(), pose.translation], 1), coefficients
+    placed, coefficients = np.zeros((len(points), 6)), np.zeros((len(points), len(shapes.basis)))
+    for part, fit in _batches(points, camera):
+        pose, coefficients[part] = fit.solve(shapes, fit.similarity_pose(shapes.centre), coefficients[part])
+        placed[part] = np.concatenate([pose.angles(), pose.translation], 1)
+    return placed, coefficients
 
 
 def _fit_identity(points: np.ndarray, face: _Face, camera: Camera) -> np.ndarray:
@@ -202,7 +221,7 @@ def _fit_identity(points: np.ndarray, face: _Face, camera: Camera) -> np.ndarray
     to the person as far as the identity basis reaches, and only the rest to the expression.
     """
     chosen = points[np.linspace(0, len(points) - 1, min(len(points), _IDENTITY_FRAMES)).astype(int)]
-    fit, scale = LandmarkFit(chosen, camera), camera.size / _REFERENCE_SIZE
+    fit, scale = LandmarkFit(np.asarray(chosen, np.float64), camera), camera.size / _REFERENCE_SIZE
     identity, shape = np.zeros(IDENTITY_SIZE), face.mean
     pose = fit.similarity_pose(shape)
     expression = np.zeros((len(chosen), EXPRESSION_SIZE))
