@@ -23,7 +23,7 @@ from face.models.registry import load_face_model
 from face.rendering import Renderer
 from media.threads import one_thread
 
-# Ours: samples for which a clip is opened, half an LRW clip. Opening it for stage 2 costs as much as rendering ten
+# Ours: samples for which a clip is opened, half an LRW clip. Opening it for stage 2 costs as much as rendering a few
 # frames: fewer samples would pay for that too often; more take memory, half a megabyte each, and bring the same people
 # again and again.
 VISIT = 15
@@ -144,7 +144,7 @@ class CorpusFrames(CorpusSamples[RenderedWindows]):
 
     Args:
         clips: Of the corpus.
-        albedo: Key of `face.albedo.ALBEDOS`.
+        albedo: Key of `face.albedo.ALBEDOS`; `detailed` is that of the clip where it has one.
         rasterizer: Key of `face.rasterizers.RASTERIZERS`.
         face_model: Key of `face.models.registry.FACE_MODELS`.
         face_model_file: Of a model that does not come with the project.
@@ -184,7 +184,10 @@ class CorpusFrames(CorpusSamples[RenderedWindows]):
         renderer = _renderer(*self.face, opened.crop.size)
         # loading processes have one thread, and what they load is what this process would
         with one_thread(), CropFrames(opened) as frames:
-            albedo = clip_albedo(opened, self.albedo, renderer, frames)
+            if self.albedo == "detailed" and opened.albedo is not None:
+                albedo = torch.from_numpy(opened.albedo)
+            else:
+                albedo = clip_albedo(opened, self.albedo, renderer, frames)
             return RenderedWindows(render_clip(opened, part, renderer, albedo, frames))
 
 

@@ -54,7 +54,7 @@ class LRWDataModule(pl.LightningDataModule):
         window: Frames per sample of `audio2pose`; training clips that are shorter are left out.
         workers: Loading processes of each training process; they end with the epoch. With 1, 2, 4 or 8 of them no
             two open a clip for the same visit (see `VisitSampler`).
-        albedo: Key of `face.albedo.ALBEDOS`; made of the clip's own frames when it is opened.
+        albedo: Key of `face.albedo.ALBEDOS`; of the clip's own frames, `detailed` made in preparation.
         rasterizer: Key of `face.rasterizers.RASTERIZERS`.
         face_model: Key of `face.models.registry.FACE_MODELS`, of the corpus.
         face_model_file: Of a model that does not come with the project.

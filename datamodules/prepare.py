@@ -19,6 +19,7 @@ from datamodules.clip_pictures import Pictures, TrackedPictures, pictures_of, tr
 from datamodules.fitness import check_sound, check_video, lacking_sound
 from datamodules.preparation import Preparation
 from datamodules.unfinished import unfinished_clip
+from face.albedo import detailed_albedo, most_neutral
 from face.appearance import spread
 from face.camera import Camera
 from face.coefficients import EXPRESSION, SIZE
@@ -30,6 +31,7 @@ from face.models.registry import load_face_model, model_version
 from face.reconstructors.closed_form import identity_per_frame
 from face.reconstructors.geometry import Footage
 from face.reconstructors.registry import RECONSTRUCTIONS
+from face.rendering import Renderer
 from face.tracking import FaceTracker
 from media.audio import MFCC_SIZE, WINDOW_ROWS, mfcc_windows, read_audio, write_wav
 from media.digest import sha256
@@ -137,6 +139,8 @@ def prepare_clip(
         reconstructed.result()
         clip = _with_sound(clip, samples, model, preparation)
         clip.identity_features[:] = _identity_features(clip, model, encoder, pictures, identities, threads)
+        if preparation.of_corpus:
+            clip = replace(clip, albedo=_detailed_albedo(clip, model, pictures))
         clip.save(compact=preparation.of_corpus)
     return Clip.load(folder)
 
@@ -239,6 +243,15 @@ def _fit_appearance(clip: Clip, model: MorphableModel, pictures: Pictures, frame
     seen = np.flatnonzero(clip.confidence[clip.training] > 0)
     chosen = seen[spread(len(seen), frames)]
     fill_appearance(clip.coefficients, pictures(clip.training)[chosen], chosen, model, Camera(clip.crop.size))
+
+
+def _detailed_albedo(clip: Clip, model: MorphableModel, pictures: Pictures) -> np.ndarray:
+    """(V, 3) of the frame in which the face is most neutral."""
+    seen = np.flatnonzero(~clip.bridged)
+    best = int(seen[most_neutral(clip.coefficients[seen])])
+    frame = slice(best, best + 1)
+    renderer = Renderer(model, size=clip.crop.size)
+    return detailed_albedo(pictures(frame), clip.coefficients[frame], renderer).numpy()
 
 
 def _identity_per_frame(

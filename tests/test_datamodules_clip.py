@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,16 @@ def test_a_clip_survives_the_disk(tmp_path):
         np.testing.assert_array_equal(getattr(again, name), value, err_msg=name)
     assert again.heldout == slice(20, 30)
     assert len(again) == 30
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_an_albedo_is_kept_in_steps(tmp_path, compact):
+    albedo = np.random.default_rng(0).uniform(0, 1, (50, 3)).astype(np.float32)
+    replace(make_clip(tmp_path), albedo=albedo).save(compact)
+    again = Clip.load(tmp_path)
+    assert again.albedo.dtype == np.float32
+    assert np.abs(again.albedo - albedo).max() < 0.5 / 255 + 1e-6
+    assert "albedo" not in (tmp_path / "clip.json").read_text()
 
 
 @pytest.mark.parametrize(

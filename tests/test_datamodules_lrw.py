@@ -184,6 +184,21 @@ def test_rendered_windows_are_those_of_the_frames(frames):
     assert len(data.train_set) == number
 
 
+def test_the_albedo_of_a_clip_is_used_where_it_is_the_wanted_one(tmp_path):
+    write_corpus(tmp_path, FRAMES)
+    clip, model = clips(tmp_path, FRAMES, "train")[0], load_face_model()
+    green = torch.tensor([0.2, 0.8, 0.2]).expand(len(model.mean_shape), 3)
+    replace(clip, albedo=green.numpy()).save(compact=True)
+    target = channels_first(clip.frames(slice(0, 1)))
+    rendered, _ = render_over(Renderer(model), torch.from_numpy(clip.coefficients[:1]), green, target)
+    away = []
+    for name in ("detailed", "low_frequency"):
+        shown = module(tmp_path, "memory_gan", albedo=name).train_set[0]["rendered"][2]
+        away.append((shown.int() - rendered[0].int()).abs())
+    assert away[0].max() <= 1  # rounded otherwise in a batch of another size
+    assert away[1].max() > 20
+
+
 def test_validation_of_stage_2_is_the_middle_of_each_clip(frames):
     data = module(frames, "memory_gan")
     (batch,) = data.val_dataloader()

@@ -15,6 +15,10 @@ from datamodules.manifest import CLIP_FILES, read_manifest
 from datamodules.preparation import Preparation
 from datamodules.prepare import prepare_clip
 from datamodules.prepare_corpus import prepare_corpus
+from face.albedo import detailed_albedo
+from face.coefficients import ANGLES, EXPRESSION
+from face.models.registry import load_face_model
+from face.rendering import Renderer
 from media.video import stream_frames
 from tests.talking_photos import FRAMES, NAMES, bytes_of, write_clip, write_corpus
 
@@ -74,6 +78,21 @@ def test_a_corpus_clip_is_small_and_true(prepared, root):
     with av.open(str(clip.folder / "crop.mp4")) as container:
         assert all(packet.is_keyframe for packet in container.demux(video=0) if packet.size)
     assert bytes_per_frame(clip) <= 25_000
+
+
+def test_a_corpus_clip_has_the_albedo_that_its_pictures_give(prepared):
+    clip = Clip.load(prepared / read_manifest(prepared)[0].clip)
+    model = load_face_model()
+    pictures = clip.frames(clip.training)
+    seen = np.flatnonzero(~clip.bridged)
+    chi = clip.coefficients[seen]
+    best = np.sqrt((chi[:, EXPRESSION] ** 2).mean(1)) + np.sqrt((chi[:, ANGLES] ** 2).mean(1)) / 0.1
+    frame = seen[[best.argmin()]]
+    made = detailed_albedo(pictures[frame], clip.coefficients[frame], Renderer(model, size=256)).numpy()
+    assert clip.albedo.shape == model.mean_shape.shape
+    # the stored picture is lossy
+    assert np.abs(clip.albedo - made).mean() < 0.01
+    assert np.corrcoef(clip.albedo.ravel(), made.ravel())[0, 1] > 0.99
 
 
 def bytes_per_frame(clip: Clip) -> float:
