@@ -215,9 +215,13 @@ def _require_same_preparation(prepared: Path, preparation: Preparation) -> None:
         found = json.loads(path.read_text(encoding="utf-8"))
         different = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
         if different:
+            if "format" in different:
+                how, remedy = "by another version of this project", "delete it"
+            else:
+                how, remedy = f"with other settings ({', '.join(different)})", f"the settings of {SETTINGS} there"
             raise InputError(
-                f"{prepared}: holds clips that were prepared with other settings ({', '.join(different)}); choose "
-                "another folder with data.prepared, or the settings of preparation.json there"
+                f"{prepared}: holds clips that were prepared {how}; choose another folder with data.prepared, or "
+                f"{remedy}"
             )
         return
     with whole_file(path) as temporary:

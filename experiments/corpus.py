@@ -1,5 +1,7 @@
 """The corpus of a run: prepared into its folder, as far as it is not."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from experiments.limits import read_shard
 from experiments.person import preparation_keywords
 from experiments.settings import EMBEDDED
 from face.assets import cache_folder
+from face.models.registry import model_version
 from media.errors import InputError
 
 WORKERS: dict[str, Callable[[int], Workers]] = {"local": LocalWorkers, "ray": RayWorkers}
@@ -25,21 +28,29 @@ ROOT_LAYOUTS = (*LAYOUTS, PREPARED)
 
 
 def prepared_folder(settings: dict[str, Any]) -> Path:
-    """Where the prepared corpus lies: `data.prepared`, or beside its root."""
+    """Where the prepared corpus lies: `data.prepared`, or beside its root.
+
+    Beside the embedded corpus, in the cache where nobody chooses folders, each way of preparing has one of its own.
+    """
     data = settings["data"]
     if data["layout"] == PREPARED:
         return Path(data["root"]).expanduser()
     if data["prepared"]:
         return Path(data["prepared"]).expanduser()
     root = corpus_root(settings).resolve()
-    return root.with_name(f"{root.name}-prepared")
+    name = f"{root.name}-prepared"
+    if data["root"] == EMBEDDED:
+        described = Preparation(**preparation_keywords(settings)).describe()
+        name += "-" + hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:8]
+    return root.with_name(name)
 
 
 def corpus_root(settings: dict[str, Any]) -> Path:
     """Where the clips of a corpus lie: `data.root`, or in the user's cache folder if that is `embedded`."""
     root, size = settings["data"]["root"], EMBEDDED_CORPUS
     if root == EMBEDDED:
-        return cache_folder() / "embedded" / f"lrw-{size.words}-{size.clips}-{size.people}-{size.seed}"
+        name = f"lrw-{size.words}-{size.clips}-{size.people}-{size.seed}-{model_version()[:8]}"
+        return cache_folder() / "embedded" / name
     return Path(root).expanduser()
 
 

@@ -110,10 +110,13 @@ def test_crops_never_become_clips(root):
         prepare_corpus(root, root / "made", layout="folder")
 
 
-def test_differently_prepared_clips_are_not_mixed(root, tmp_path):
+def test_differently_prepared_clips_are_not_mixed(root, tmp_path, monkeypatch):
     prepare_corpus(root, tmp_path, largest_failed_share=1)
     with pytest.raises(InputError, match=r"other settings \(audio_offset\).*data\.prepared"):
         prepare_corpus(root, tmp_path, preparation=Preparation(audio_offset=-3), largest_failed_share=1)
+    monkeypatch.setattr("datamodules.preparation._CORPUS_FORMAT", -1)
+    with pytest.raises(InputError, match=r"another version of this project; .*data\.prepared, or delete it"):
+        prepare_corpus(root, tmp_path, largest_failed_share=1)
 
 
 def test_a_shard_is_prepared_by_one_at_a_time(root, tmp_path):

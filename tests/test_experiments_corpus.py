@@ -44,6 +44,19 @@ def test_shards_are_prepared_beside_the_corpus(root, capsys):
     assert (settings["train_seconds"], settings["audio_offset"]) == (None, None)
 
 
+def test_the_embedded_corpus_has_a_folder_for_each_way_of_preparing(monkeypatch):
+    def place(*settings: str) -> Path:
+        return corpus.prepared_folder(compose(["experiment=prepare_lrw", "data.root=embedded", *settings]))
+
+    usual = place()
+    assert place("seed=3") == usual
+    assert place("data.audio_offset=0") != usual
+    assert place("data.prepared=elsewhere") == Path("elsewhere")
+    monkeypatch.setattr("datamodules.preparation._CORPUS_FORMAT", -1)
+    assert place() != usual
+    assert place().parent == usual.parent
+
+
 def test_any_folder_of_clips_and_its_failures(root, tmp_path, capsys):
     (root / "lipread_mp4/broken.mp4").write_bytes(b"nothing")
     arguments = ["data.layout=folder", f"data.root={root}", f"data.prepared={tmp_path}"]
