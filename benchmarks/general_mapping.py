@@ -30,8 +30,8 @@ from experiments.parents import start_from_parent
 from experiments.settings import GENERAL, compose
 from face.assets import cache_folder
 from face.camera import Camera, pose_vertices
-from face.coefficients import ANGLES, IDENTITY, TRANSLATION, get_pose
-from face.landmarks import KEY_POINTS_68, mouth_opening
+from face.coefficients import ANGLES, EXPRESSION, IDENTITY, TRANSLATION, get_pose
+from face.landmarks import mouth_opening
 from face.models.morphable_model import mouth_opening_map
 from face.models.registry import load_face_model
 from lightning_modules.audio2pose import Audio2PoseLSTM
@@ -89,17 +89,24 @@ def measure(module: Audio2PoseLSTM, clip: Clip) -> dict[str, float]:
     motion = listen(module.eval(), clip.sound(part))
     chi, tracked = torch.from_numpy(clip.coefficients[part]), clip.landmarks[part]
     opening = motion.expression @ mouth_opening_map(model)
-    shape = model.shape(chi[:, IDENTITY], torch.from_numpy(motion.expression))[:, model.key_point_vertices]
-    points = Camera(clip.crop.size).project(pose_vertices(shape, chi[:, ANGLES], chi[:, TRANSLATION]))[..., :2]
-    true = torch.from_numpy(clip.crop.to_crop(tracked)[:, list(KEY_POINTS_68), :2].astype(np.float32))
+    made, true = (
+        _key_points(clip, chi, expression) for expression in (torch.from_numpy(motion.expression), chi[:, EXPRESSION])
+    )
     filmed = get_pose(clip.coefficients[clip.training])[:, :3]
     played = filmed[follow_pose(with_amplitude(motion.pose[:, :3], filmed), filmed)]
     angles = [torch.rad2deg(values) for values in (torch.from_numpy(played), chi[:, ANGLES])]
     return {
         "mouth_correlation": float(np.corrcoef(opening, mouth_opening(tracked))[0, 1]),
-        "lmd_iod": float(landmark_distance(points, true).mean()),
+        "lmd_iod": float(landmark_distance(made, true).mean()),
         "hs": float(head_pose_similarity(*angles)["hs"]),
     }
+
+
+def _key_points(clip: Clip, chi: torch.Tensor, expression: torch.Tensor) -> torch.Tensor:
+    """(T, 68, 2) pixels of the crop, of the true face with some expressions (T, 64)."""
+    model = load_face_model()
+    shape = model.shape(chi[:, IDENTITY], expression)[:, model.key_point_vertices]
+    return Camera(clip.crop.size).project(pose_vertices(shape, chi[:, ANGLES], chi[:, TRANSLATION]))[..., :2]
 
 
 def _line(rows: list[dict[str, float]]) -> str:

@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, default_collate
 
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN
+from lightning_modules.pixels import to_network
 
 REPEATS = 12
 
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     talker = make_audio2pose().to(options.device).eval()
     for batch in options.batch:
         frames = make_frames(batch, options.size)
-        rendered, identity = frames["rendered"].to(options.device), frames["identity"].to(options.device)
+        rendered, identity = to_network(frames["rendered"].to(options.device)), frames["identity"].to(options.device)
 
         def refine(rendered: torch.Tensor = rendered, identity: torch.Tensor = identity) -> None:
             with torch.inference_mode(), torch.autocast(options.device, torch.bfloat16, enabled=bf16):
@@ -80,8 +81,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def make_frames(batch: int, size: int) -> dict[str, torch.Tensor]:
     """Noise in the form of a batch of `MemoryGAN`."""
     return {
-        "rendered": torch.rand(batch, 3, 3, size, size) * 2 - 1,
-        "target": torch.rand(batch, 3, size, size) * 2 - 1,
+        "rendered": torch.randint(256, (batch, 3, 3, size, size), dtype=torch.uint8),
+        "target": torch.randint(256, (batch, 3, size, size), dtype=torch.uint8),
         "identity": functional.normalize(torch.randn(batch, 512), dim=1),
         "index": torch.arange(batch),
     }

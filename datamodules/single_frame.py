@@ -39,7 +39,7 @@ def known_from_one_frame(clip: Clip, frame: int, model: MorphableModel) -> Clip:
     )
     coefficients = geometry_coefficients(geometry)
     fill_appearance(coefficients, clip.frames(first), np.array([0]), model, Camera(clip.crop.size))
-    return replace(clip, coefficients=coefficients[1:])
+    return replace(clip, coefficients=coefficients[1:], albedo=None)  # which is of another frame
 
 
 def nearest_seen_frame(clip: Clip, frame: int) -> int:

@@ -70,7 +70,7 @@ class RenderedWindows(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         """`rendered` (3, 3, H, W), `target` (3, H, W), `face_mask` (1, H, W), `identity` (512,), `index` ().
 
-        Pictures are bytes, a quarter of what processes and devices would have to be sent; `in_network_range` follows.
+        Pictures are bytes: processes and devices are sent a quarter as much. Modules make of them what networks see.
         """
         first = [0] * (2 - index)  # those missing before the start
         window = self.frames.rendered[max(index - 2, 0) : index + 1]
@@ -81,25 +81,3 @@ class RenderedWindows(Dataset[Batch]):
             "identity": self.frames.identity[index],
             "index": torch.tensor(index),
         }
-
-
-def in_network_range(batch: Batch) -> Batch:
-    """What networks see of a batch of windows: `rendered` and `target` in [-1, 1], `face_mask` in [0, 1].
-
-    Pictures that are not uint8 are left as they are.
-    """
-    ranges = {"rendered": to_network, "target": to_network, "face_mask": lambda mask: mask / 255}
-    return {
-        name: ranges[name](values) if name in ranges and values.dtype == torch.uint8 else values
-        for name, values in batch.items()
-    }
-
-
-def to_network(pixels: torch.Tensor) -> torch.Tensor:
-    """Bytes 0..255 to what networks see, [-1, 1]."""
-    return (pixels / 127.5).sub_(1)
-
-
-def to_pixels(images: torch.Tensor) -> torch.Tensor:
-    """What networks make, [-1, 1], to bytes 0..255."""
-    return ((images.float() + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)

@@ -78,8 +78,10 @@ def unfold(mean: np.ndarray, modes: np.ndarray, mesh: Subdivision, partner: np.n
         now[bent] += _bending(start[bent], partner, mesh, watched, cost)
         cost *= _MORE
         kept = _kept_when_fine(now, mesh)
-    if kept.min() <= 0:
-        raise RuntimeError(f"{(kept.min((0, 1)) <= 0).sum()} triangles of the face still turn over; raise the rounds.")
+    if not kept.min() > 0:  # nor a number that is none
+        raise RuntimeError(
+            f"{(~(kept.min((0, 1)) > 0)).sum()} triangles of the face still turn over; raise the rounds."
+        )
     return Unfolded(now[0], now[1:])
 
 

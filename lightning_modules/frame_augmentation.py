@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from kornia.geometry.transform import warp_affine
 
-from datamodules.windows import Batch
+from lightning_modules.pixels import Batch
 
 _PICTURES = ("rendered", "target", "face_mask")
 

@@ -8,7 +8,6 @@ import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
-from datamodules.windows import Batch, in_network_range
 from evaluation.psnr import PSNR
 from evaluation.ssim import SSIM
 from lightning_modules import losses
@@ -19,6 +18,7 @@ from lightning_modules.networks.discriminator import PatchDiscriminator
 from lightning_modules.networks.generator import Generator, Refined
 from lightning_modules.networks.memory import UNKNOWN, IdentityMemory
 from lightning_modules.networks.spatial_encoder import SpatialEncoder
+from lightning_modules.pixels import Batch, in_network_range
 from lightning_modules.precision import at_least_fp32
 from lightning_modules.schedules import with_linear_decay
 from lightning_modules.validation import ValidationMeans

@@ -10,12 +10,12 @@ from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 from datamodules.clip import Clip, batches
 from datamodules.filmed_mouths import FilmedMouths
 from datamodules.rendered_frames import channels_first, channels_last, render_over
-from datamodules.windows import to_network, to_pixels
 from face.coefficients import EXPRESSION, get_pose, with_pose
 from face.rendering import Renderer
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN
 from lightning_modules.networks.memory import smooth_features
+from lightning_modules.pixels import to_network, to_pixels
 from synthesis.background import fit_pose, follow_pose, match_background, with_amplitude
 from synthesis.compositing import Compositor
 from synthesis.eyes import EyeFollower

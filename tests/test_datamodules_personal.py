@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import default_collate
 
 from datamodules.personal import PersonalVideoDataModule
-from datamodules.windows import RenderedFrames, RenderedWindows, SpeechWindows, in_network_range, to_network, to_pixels
+from datamodules.windows import RenderedFrames, RenderedWindows, SpeechWindows
 from media.errors import InputError
 from tests.test_datamodules_clip import make_clip
 
@@ -39,26 +38,6 @@ def test_rendered_windows_repeat_the_first_frame():
     assert seen == [[0, 0, 0], [0, 0, 1], [0, 1, 2], [1, 2, 3]]
     assert int(windows[3]["target"][0, 0, 0]) == 103
     assert windows[3]["identity"][3] == 1
-
-
-def test_batches_of_bytes_become_what_networks_see():
-    batch = default_collate([RenderedWindows(make_frames(6))[t] for t in (2, 5)])
-    seen = in_network_range(batch)
-    np.testing.assert_allclose(seen["rendered"][:, :, 0, 0, 0], np.array([[0, 1, 2], [3, 4, 5]]) / 127.5 - 1, atol=1e-6)
-    np.testing.assert_allclose(seen["target"][:, 0, 0, 0], np.array([102, 105]) / 127.5 - 1, atol=1e-6)
-    assert (seen["face_mask"] == 1).all()
-    assert seen["face_mask"].dtype == torch.float32
-    assert seen["identity"] is batch["identity"]
-    assert seen["index"].tolist() == [2, 5]
-    for name, values in in_network_range(seen).items():
-        assert values is seen[name], name
-
-
-def test_bytes_survive_the_network_range():
-    values = torch.arange(256, dtype=torch.uint8)
-    assert torch.equal(to_pixels(to_network(values)), values)
-    assert to_network(values).min() == -1
-    assert to_network(values).max() == 1
 
 
 def test_validation_is_the_end_of_training_and_heldout_is_untouched(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from datamodules import prepare_corpus as module
 from datamodules.manifest import read_manifest
 from datamodules.preparation import Preparation
-from datamodules.prepare_corpus import prepare_corpus
+from datamodules.prepare_corpus import prepare_corpus, require_prepared_alike
 from datamodules.shard import Shard
 from media.errors import InputError
 from media.video import VideoWriter
@@ -115,8 +115,18 @@ def test_differently_prepared_clips_are_not_mixed(root, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"other settings \(audio_offset\).*data\.prepared"):
         prepare_corpus(root, tmp_path, preparation=Preparation(audio_offset=-3), largest_failed_share=1)
     monkeypatch.setattr("datamodules.preparation._CORPUS_FORMAT", -1)
-    with pytest.raises(InputError, match=r"another version of this project; .*data\.prepared, or delete it"):
+    with pytest.raises(InputError, match=r"another version of this project.*data\.prepared, or delete it"):
         prepare_corpus(root, tmp_path, largest_failed_share=1)
+
+
+def test_a_corpus_of_another_version_is_not_learned_from(tmp_path):
+    preparation = Preparation()
+    require_prepared_alike(tmp_path, preparation)  # says nothing of itself
+    (tmp_path / "preparation.json").write_text(json.dumps(preparation.describe()))
+    require_prepared_alike(tmp_path, preparation)
+    (tmp_path / "preparation.json").write_text(json.dumps(preparation.describe() | {"format": 6}))
+    with pytest.raises(InputError, match=r"another version of this project, .*prepare the corpus again"):
+        require_prepared_alike(tmp_path, preparation)
 
 
 def test_a_shard_is_prepared_by_one_at_a_time(root, tmp_path):

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import synthesis.talker
-from datamodules.windows import to_network
 from face.crop import Crop
+from lightning_modules.pixels import to_network
 from media.frame_reader import FrameReader
 from media.video import VideoWriter
 from synthesis.listening import Motion

@@ -35,8 +35,8 @@ _IDENTITY_FRAMES = 100  # ours: spread over the training part; more frames chang
 _POSE_SMOOTHING = 0.5
 _EXPRESSION_SMOOTHING = 0.05
 # Ours: degrees by which the tracker's network tilts the whole mesh back per unit of mouth opening. The value is best on
-# six recordings against Deep3D's pitch (0.65 degrees instead of 0.71) and for the colours of a held-out face; on films
-# of embedded faces, whose pose is known, 8 leaves 0.66 of 0.88 degrees, 12 would 0.63.
+# six recordings against Deep3D's pitch (0.65 degrees instead of 0.71); on films of embedded faces, whose pose is known,
+# 8 leaves 0.67 of 0.88 degrees, 12 would 0.63.
 _TILT_PER_OPENING = 8.0
 _BATCH = 1600  # frames in double precision at once, 18 MB
 _GOOD_FIT = 1.0  # pixels of a 256 px crop, ours: what landmarks differ by from any face of the model
@@ -120,8 +120,6 @@ def fit_geometry(
     shapes = LinearShape(shape, face.expression, _EXPRESSION_PRIOR * camera.size / _REFERENCE_SIZE)
     solved = [_fit_frames(part, shapes, camera) for part in np.split(points, [training_frames])]
     placed, expression = (np.concatenate(parts) for parts in zip(*solved, strict=True))
-    if tilt is not None:
-        placed = _pitched(placed, shape.mean(0) + expression @ face.expression.mean(1), tilt)
 
     parts = parts_between_cuts(landmarks, seen, training_frames)
     alone = _distances(points, shapes, expression, placed, camera)
@@ -131,6 +129,9 @@ def fit_geometry(
     expression = smooth(expression, seen, parts, _EXPRESSION_SMOOTHING, trust)
 
     distance = _distances(points, shapes, expression, placed, camera)
+    if tilt is not None:  # last: what is given back is no failure of the fit
+        extra = smooth(tilt[:, None], seen, parts, _POSE_SMOOTHING, trust)[:, 0]
+        placed = _pitched(placed, shape.mean(0) + expression @ face.expression.mean(1), extra)
     eyes = np.linalg.norm(landmarks[:, OUTER_EYES[1]] - landmarks[:, OUTER_EYES[0]], axis=-1)
     return Geometry(
         *(a.astype(np.float32) for a in (identity, expression, placed[:, :3], placed[:, 3:], distance / eyes))

@@ -43,7 +43,7 @@ class Geometry:
         angles: float32 (T, 3) pitch, yaw, roll in radians.
         translation: float32 (T, 3) decimetres.
         error: float32 (T,) mean distance of the projected vertices from the landmarks / distance of the outer eye
-            corners.
+            corners, before a tilt of the landmarks is given back.
         texture: float32 (80,) one for the video, from a reconstruction that finds it too.
         illumination: float32 (27,) likewise.
     """

@@ -11,7 +11,7 @@ from face.camera import CAMERA_DISTANCE, Camera, pose_vertices
 from face.crop import Crop, crop_around
 from face.landmarks import CHIN
 from face.models.morphable_model import MorphableModel
-from face.reconstructors.closed_form import fit_geometry, mesh_tilt
+from face.reconstructors.closed_form import fit_geometry
 from face.tracking import SMALLEST_FACE, FaceTracker
 from media.errors import InputError
 
@@ -103,7 +103,8 @@ def fit_portrait(picture: np.ndarray, name: str, model: MorphableModel) -> Portr
     picture, scale = _reduced(picture, face.side)
     crop = crop_around(face.landmarks[None] * scale)
     landmarks = crop.to_crop(face.landmarks[None] * scale)
-    geometry = fit_geometry(landmarks, np.ones(1), model, Camera(crop.size), 1, mesh_tilt(landmarks))
+    # no tilt is given back: the photo is cut where its landmarks are, and turned from where it is
+    geometry = fit_geometry(landmarks, np.ones(1), model, Camera(crop.size), 1)
     turned = math.degrees(abs(float(geometry.angles[0, 1])))
     if turned > _TURNED:
         raise InputError(
