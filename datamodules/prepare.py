@@ -1,7 +1,5 @@
 """From a video file to a `Clip`: decode, track, reconstruct, write; made once, found again by content and settings."""
 
-import hashlib
-import json
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +32,7 @@ from face.reconstructors.registry import RECONSTRUCTIONS
 from face.rendering import Renderer
 from face.tracking import FaceTracker
 from media.audio import MFCC_SIZE, WINDOW_ROWS, mfcc_windows, read_audio, write_wav
-from media.digest import sha256
+from media.digest import sha256, sha256_of_values
 from media.threads import one_thread
 from media.video import VideoInfo, probe, stream_frames
 
@@ -91,7 +89,7 @@ def prepare_video(
         identity_onnx=identity_onnx,
     )
     described = [sha256(video), preparation.describe()]
-    folder = Path(cache) / hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
+    folder = Path(cache) / sha256_of_values(described)[:16]
     if (folder / "clip.json").exists():
         return replace(Clip.load(folder), source=Path(video).resolve())
     return prepare_clip(video, folder, preparation, progress=progress)

@@ -38,7 +38,7 @@ from media.whole_file import whole_file
 CLIPS = "clips"  # folder of the prepared clips
 SETTINGS = "preparation.json"  # what they were prepared with
 _MEANING = ("face_model", "reconstruction", "identity_encoder", "identity_onnx")  # of coefficients and features
-_ANOTHER = "another version of this project, whose numbers mean something else"
+_ANOTHER_VERSION = "another version of this project, whose numbers mean something else"
 _OF_CLIP = ".clip"  # ending of a clip's folder, so that a clip `a` and clips `a/b` do not lie in each other
 # What is wrong with the place that is written to, and not with a clip.
 _OF_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
@@ -217,7 +217,7 @@ def _require_same_preparation(prepared: Path, preparation: Preparation) -> None:
         different = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
         if different:
             if "format" in different:
-                how, remedy = f"by {_ANOTHER}", "delete it and prepare again"
+                how, remedy = f"by {_ANOTHER_VERSION}", "delete it and prepare again"
             else:
                 how, remedy = f"with other settings ({', '.join(different)})", f"the settings of {SETTINGS} there"
             raise InputError(
@@ -243,7 +243,9 @@ def require_prepared_alike(prepared: Path, preparation: Preparation) -> None:
     path, wanted = prepared / SETTINGS, preparation.describe()
     found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if found.get("format", wanted["format"]) != wanted["format"]:
-        raise InputError(f"{prepared}: was prepared by {_ANOTHER}; prepare the corpus again into another folder")
+        raise InputError(
+            f"{prepared}: was prepared by {_ANOTHER_VERSION}; prepare the corpus again into another folder"
+        )
     for key in _MEANING:
         if key in found and found[key] != wanted[key]:
             raise InputError(

@@ -1,7 +1,5 @@
 """The corpus of a run: prepared into its folder, as far as it is not."""
 
-import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from experiments.person import preparation_keywords
 from experiments.settings import EMBEDDED
 from face.assets import cache_folder
 from face.models.registry import model_version
+from media.digest import sha256_of_values
 from media.errors import InputError
 
 WORKERS: dict[str, Callable[[int], Workers]] = {"local": LocalWorkers, "ray": RayWorkers}
@@ -41,7 +40,7 @@ def prepared_folder(settings: dict[str, Any]) -> Path:
     name = f"{root.name}-prepared"
     if data["root"] == EMBEDDED:
         described = Preparation(**preparation_keywords(settings)).describe()
-        name += "-" + hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:8]
+        name += "-" + sha256_of_values(described)[:8]
     return root.with_name(name)
 
 

@@ -5,8 +5,6 @@ expression from the sound, and the pose and what is behind the face from the tru
 from the sound too, anchored at the known frame. Nothing is learned from the clip.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -39,6 +37,7 @@ from face.rendering import Renderer
 from lightning_modules.audio2pose import Audio2PoseLSTM
 from lightning_modules.memory_gan import MemoryGAN
 from media.audio import FRAME_SAMPLES
+from media.digest import sha256_of_values
 from media.errors import InputError
 from synthesis.eyes import EyeFollower
 from synthesis.talker import Talker
@@ -135,7 +134,7 @@ def settings_hash(run: Path) -> str:
     """Ten hexadecimal digits of a run's settings that can change its result, less the seed: equal for repetitions."""
     settings = flatten(load_settings(run))
     counted = {k: v for k, v in settings.items() if k != "seed" and not any(fnmatch(k, pattern) for pattern in IGNORED)}
-    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:10]
+    return sha256_of_values(counted)[:10]
 
 
 def chosen_entries(entries: list[ManifestEntry], split: str, count: int) -> list[ManifestEntry]:

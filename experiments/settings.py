@@ -7,9 +7,7 @@ span a grid. Nothing here imports torch, so a mistyped argument is answered at o
 """
 
 import difflib
-import hashlib
 import itertools
-import json
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -24,7 +22,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from evaluation.run_files import IGNORED, SETTINGS, flatten, load_yaml
 from experiments.limits import CHOICES, LIMITS
 from face.licensed_files import BASEL, R_NET
-from media.digest import sha256
+from media.digest import sha256, sha256_of_values
 from media.errors import InputError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -113,7 +111,7 @@ def run_id(settings: dict[str, Any]) -> str:
             entering[key] = f"sha256:{sha256(GENERAL_WEIGHTS)}"
         elif entering.get(key):
             entering[key] = Path(entering[key]).resolve().name
-    return hashlib.sha256(json.dumps(entering, sort_keys=True).encode()).hexdigest()[:10]
+    return sha256_of_values(entering)[:10]
 
 
 def expand_grid(arguments: Sequence[str]) -> list[list[str]]:

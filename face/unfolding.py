@@ -78,7 +78,7 @@ def unfold(mean: np.ndarray, modes: np.ndarray, mesh: Subdivision, partner: np.n
         now[bent] += _bending(start[bent], partner, mesh, watched, cost)
         cost *= _MORE
         kept = _kept_when_fine(now, mesh)
-    if not kept.min() > 0:  # nor a number that is none
+    if not kept.min() > 0:  # NaN is no success either
         raise RuntimeError(
             f"{(~(kept.min((0, 1)) > 0)).sum()} triangles of the face still turn over; raise the rounds."
         )

@@ -1,7 +1,9 @@
-"""What tells files apart whatever their names: the sha256 of their bytes."""
+"""What tells files apart whatever their names, and settings whatever their order: the sha256 of their bytes."""
 
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 from media.errors import InputError, reason
 
@@ -17,3 +19,8 @@ def sha256(path: str | Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({reason(error)}); check the path.") from None
+
+
+def sha256_of_values(values: Any) -> str:
+    """The sha256 of what JSON can say, in hexadecimal; the order of keys does not matter."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
