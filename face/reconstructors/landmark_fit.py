@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from scipy.spatial.transform import Rotation
 
 from face.camera import CAMERA_DISTANCE, Camera
@@ -153,21 +154,8 @@ class LandmarkFit:
         Returns:
             Matrices float32 (T, K, K) and right-hand sides float64 (T, K), the prior included.
         """
-        posed = _place(shapes.at(coefficients), pose)
-        return self._linearize(shapes, coefficients, pose, posed, self.residual(posed), self._slope(posed))
-
-    def _linearize(
-        self,
-        shapes: LinearShape,
-        coefficients: np.ndarray,
-        pose: Pose,
-        posed: np.ndarray,
-        residual: np.ndarray,
-        slope: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        forces = (residual[..., None, :] @ slope)[..., 0, :]  # gradient with respect to the posed points
-        right = shapes.project(forces @ pose.rotation.swapaxes(1, 2)) - shapes.prior**2 * coefficients
-        return shapes.normal_matrix(pose.rotation, self._scale(posed)), right
+        scale = self._scale(_place(shapes.at(coefficients), pose))
+        return shapes.normal_matrix(pose.rotation, scale), self._gradient(shapes, coefficients, pose)[:, 6:]
 
     def solve(
         self, shapes: LinearShape, pose: Pose, coefficients: np.ndarray, steps: int = MOST_STEPS
@@ -186,40 +174,51 @@ class LandmarkFit:
         found, solved = pose.copy(), coefficients.copy()
         for first in range(0, len(self.points), _CHUNK):
             left = np.arange(first, min(first + _CHUNK, len(self.points)))
+            factor = torch.linalg.cholesky(torch.from_numpy(self._matrix(shapes, found[left], solved[left])))
             for _ in range(steps):
-                fit = LandmarkFit(self.points[left], self.camera)
-                moved, solved[left], change = fit._step(shapes, found[left], solved[left])
-                found.rotation[left], found.translation[left] = moved.rotation, moved.translation
-                left = left[change >= _SETTLED]  # each frame stops by itself: what it gives depends on no other
+                fit, start = LandmarkFit(self.points[left], self.camera), found[left]
+                step = _solved(factor, fit._gradient(shapes, solved[left], start))
+                found.rotation[left] = start.turned_by(step[:, :3])
+                found.translation[left] += step[:, 3:6]
+                solved[left] += step[:, 6:]
+                going = np.abs(step).max(1) >= _SETTLED  # each by itself: what a frame gives depends on no other
+                left, factor = left[going], factor[torch.from_numpy(going)]
                 if not len(left):
                     break
         return found, solved
 
-    def _step(self, shapes: LinearShape, pose: Pose, coefficients: np.ndarray) -> tuple[Pose, np.ndarray, np.ndarray]:
-        """One Gauss-Newton step; the last value is the largest change of each frame."""
+    def _gradient(self, shapes: LinearShape, coefficients: np.ndarray, pose: Pose) -> np.ndarray:
+        """(T, 6 + K) of half the squares with respect to turn, shift and coefficients, downhill."""
         turned = shapes.at(coefficients) @ pose.rotation
         posed = turned + pose.translation[:, None]
-        residual, slope = self.residual(posed), self._slope(posed)
-        matrix, right = self._linearize(shapes, coefficients, pose, posed, residual, slope)
-        motion = _motion(slope, turned)  # (T, N, 3, 6)
-        motion[:, :, 2] -= motion[:, :, 2].mean(1, keepdims=True)
-        force = (motion.reshape(len(motion), -1, 6).swapaxes(1, 2) @ residual.reshape(len(motion), -1, 1))[..., 0]
-        joint = self._joint(shapes, pose, motion.astype(np.float32), self._scale(posed), matrix)
-        step = np.linalg.solve(joint, np.concatenate([force, right], 1)[..., None].astype(np.float32))[..., 0]
-        moved = Pose(pose.turned_by(step[:, :3]), pose.translation + step[:, 3:6])
-        return moved, coefficients + step[:, 6:], np.abs(step).max(1)
+        forces = self._forces(posed, self.residual(posed))
+        products = turned.swapaxes(1, 2) @ forces
+        torque = [products[:, i, j] - products[:, j, i] for i, j in ((1, 2), (2, 0), (0, 1))]
+        pull = shapes.project(forces @ pose.rotation.swapaxes(1, 2)) - shapes.prior**2 * coefficients
+        return np.concatenate([np.stack(torque, 1), forces.sum(1), pull], 1)
 
-    @staticmethod
-    def _joint(
-        shapes: LinearShape, pose: Pose, motion: np.ndarray, scale: np.ndarray, matrix: np.ndarray
-    ) -> np.ndarray:
-        """float32 (T, 6 + K, 6 + K) normal matrices of pose and coefficients; `matrix` is that of the coefficients."""
+    def _forces(self, posed: np.ndarray, residual: np.ndarray) -> np.ndarray:
+        """(T, N, 3) by which the residuals pull at the posed points; the mean depth has no force of its own."""
+        depth = CAMERA_DISTANCE - posed[..., 2]
+        scale = self.camera.focal / depth
+        right, up = scale * residual[..., 0], -scale * residual[..., 1]
+        near = (posed[..., 0] * right + posed[..., 1] * up) / depth
+        return np.stack([right, up, near - _DEPTH_WEIGHT * self._scale(posed)[:, None] * residual[..., 2]], -1)
+
+    def _matrix(self, shapes: LinearShape, pose: Pose, coefficients: np.ndarray) -> np.ndarray:
+        """float32 (T, 6 + K, 6 + K) normal matrices of turn, shift and coefficients, positive definite."""
+        turned = shapes.at(coefficients) @ pose.rotation
+        posed = turned + pose.translation[:, None]
+        scale = self._scale(posed)
+        motion = _motion(self._slope(posed), turned)  # (T, N, 3, 6)
+        motion[:, :, 2] -= motion[:, :, 2].mean(1, keepdims=True)
+        motion = motion.astype(np.float32)
         weak = pose.rotation * (scale[:, None] * [1.0, -1.0, -_DEPTH_WEIGHT])[:, None]
         rows = motion.reshape(len(motion), -1, 6)
         # The movement of each landmark in the picture, seen from the model: (T, 6, N, 3).
         mixed = shapes.project(motion.transpose(0, 3, 1, 2) @ weak.swapaxes(1, 2)[:, None].astype(np.float32))
         joint = np.empty((len(motion), 6 + len(shapes.basis), 6 + len(shapes.basis)), np.float32)
-        joint[:, :6, :6], joint[:, 6:, 6:] = rows.swapaxes(1, 2) @ rows, matrix
+        joint[:, :6, :6], joint[:, 6:, 6:] = rows.swapaxes(1, 2) @ rows, shapes.normal_matrix(pose.rotation, scale)
         joint[:, :6, 6:], joint[:, 6:, :6] = mixed, mixed.swapaxes(1, 2)
         return joint
 
@@ -236,6 +235,11 @@ class LandmarkFit:
         slope[..., 1, 1], slope[..., 1, 2] = -scale, -scale * posed[..., 1] / depth
         slope[..., 2, 2] = -_DEPTH_WEIGHT * self._scale(posed)[:, None]
         return slope
+
+
+def _solved(factor: torch.Tensor, right: np.ndarray) -> np.ndarray:
+    """(T, K) solutions in single precision, from the Cholesky factors (T, K, K) of the matrices."""
+    return torch.cholesky_solve(torch.from_numpy(right[..., None].astype(np.float32)), factor)[..., 0].numpy()
 
 
 def _place(shape: np.ndarray, pose: Pose) -> np.ndarray:
