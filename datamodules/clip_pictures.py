@@ -22,7 +22,8 @@ from media.video import VideoInfo, VideoWriter, stream_frames
 
 Pictures = Callable[[slice], np.ndarray]  # crops of a range of frames, uint8 (n, 256, 256, 3)
 
-_KEPT = 500  # ours: crops in memory, 100 MB; the training frames of a person are 300
+# Ours: crops in memory, 200 MB: those of 40 s. Decoding one again takes as long as tracking a third of its frame.
+_KEPT = 1000
 _WAITING = 500  # ours: crops that may wait to be written, as many bytes; 12 s of tracking
 _WHOLE_WAITING = 4  # whole frames that may
 _HELD = 1_000_000_000  # ours: bytes of whole training frames in memory, half of what training takes later
@@ -37,8 +38,8 @@ class TrackedPictures:
         crop: The square around the face in the training frames.
         training_frames: Number of them.
         note: Why that is not the number asked for, or empty.
-        kept: uint8 (n, 256, 256, 3) the first crops, as they are in the file: of a person those of the training frames,
-            at most 500; of a corpus, whose files are lossy, none.
+        kept: uint8 (n, 256, 256, 3) the first crops, as they are in the file: of a person at most 1000; of a corpus,
+            whose files are lossy, none.
     """
 
     track: Track
@@ -119,20 +120,22 @@ def _track_person(
                 later(gallery.write, frame)
         crop = crop_around(track_of(faces, source).landmarks)
         crops = files.enter_context(_person_crops(folder, crop))
-        kept, again = _empty_crops(crop, expected), enumerate(held.frames())
+        kept, again = _empty_crops(crop, info.frames), enumerate(held.frames())
         with behind(expected + _WAITING) as later:
             for _ in range(len(faces)):
                 later(_write_next, again, crop, crops, kept, source)
             for frame, face in followed:
+                picture = crop.apply(frame)
+                later(crops.write, picture)
+                _keep(picture, len(faces), kept)
                 faces.append(face)
-                later(crops.write, crop.apply(frame))
     check_frames(len(faces), info, preparation)
     training, note = split_frames(len(faces), preparation.train_seconds)
     tracked = joined(track_of(faces[:training], source), track_of(faces[training:], source))
     if training != expected:  # the file declares another number of frames than it has
         crop = crop_around(tracked.landmarks[:training])
         kept = _write_again(folder, info, crop, training, len(faces), progress)
-    return TrackedPictures(tracked, crop, training, note, kept)
+    return TrackedPictures(tracked, crop, training, note, kept[: len(faces)])
 
 
 class _TrainingFrames:
@@ -163,7 +166,7 @@ class _TrainingFrames:
 
 def _write_again(folder: Path, info: VideoInfo, crop: Crop, training: int, total: int, progress: bool) -> np.ndarray:
     """Write all pictures of a person once crop and training frames are known; returns the crops that are kept."""
-    kept = _empty_crops(crop, training)
+    kept = _empty_crops(crop, total)
     frames = tqdm(ahead(stream_frames(info.path, 0, total)), "cropping", total, unit="frame", disable=not progress)
     with _gallery(folder, info) as gallery, _person_crops(folder, crop) as crops:
         for index, frame in enumerate(frames):
@@ -188,16 +191,21 @@ def _write_next(
 
 
 def _write_crop(index: int, frame: np.ndarray, crop: Crop, crops: VideoWriter, kept: np.ndarray) -> None:
-    """Write the crop of a frame, and keep it if there is room for its number."""
+    """Write the crop of a frame, and keep it if there is room."""
     picture = crop.apply(frame)
     crops.write(picture)
+    _keep(picture, index, kept)
+
+
+def _keep(picture: np.ndarray, index: int, kept: np.ndarray) -> None:
+    """Keep the crop of a frame if there is room for its number."""
     if index < len(kept):
         kept[index] = picture
 
 
-def _empty_crops(crop: Crop, training: int) -> np.ndarray:
-    """Room for those that are kept (`TrackedPictures`)."""
-    return np.empty((min(_KEPT, training), crop.size, crop.size, 3), np.uint8)
+def _empty_crops(crop: Crop, count: int) -> np.ndarray:
+    """Room for as many of them as are kept (`TrackedPictures`)."""
+    return np.empty((min(_KEPT, count), crop.size, crop.size, 3), np.uint8)
 
 
 def _gallery(folder: Path, info: VideoInfo) -> VideoWriter:

@@ -84,7 +84,7 @@ def observe(
     for start in range(0, len(frames), _CHUNK):
         part = slice(start, start + _CHUNK)
         face = pose_face(renderer.model, renderer.camera, coefficients[part])
-        pictures = torch.from_numpy(np.ascontiguousarray(frames[part])).to(device).permute(0, 3, 1, 2).float() / 255
+        pictures = torch.from_numpy(np.ascontiguousarray(frames[part])).to(device).permute(0, 3, 1, 2).float()
         projected, facing, normals = (values[:, ::stride] for values in (face.projected, face.facing, face.normals))
         grid = (projected[..., :2] * (2 / size) - 1)[:, None]  # (B, 1, V, 2) in [-1, 1], x first
         colours = grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
@@ -92,7 +92,7 @@ def observe(
         nearest = grid_sample(surface, grid, mode="nearest", padding_mode="zeros", align_corners=False)[:, 0, 0]
         shown = projected[..., 2] <= nearest + _DEPTH_TOLERANCE  # zero depth outside the picture: not shown
         weights = facing.square() * (shown & (facing > _MIN_FACING))
-        yield Observation(colours[:, :, 0].mT, weights, normals)
+        yield Observation(colours[:, :, 0].mT / 255, weights, normals)
 
 
 def fit_appearance(
@@ -184,6 +184,10 @@ def _solve_texture(
     share = 1 / total.clamp_min(1e-6)[:, None]  # a frame that shows nothing gets δ = 0
     right = ((product - square * mean).flatten(1) * share) @ flat.mT
     scaled = (square.flatten(1) * share).sqrt()
-    # One frame at a time: the weighted bases of all would be large, and products of this size fill a core anyway.
-    left = torch.stack([weighted @ weighted.mT for weighted in (flat * row for row in scaled)])
+    # One frame at a time and in the same memory: the weighted bases of all would be large, and products of this size
+    # fill a core anyway.
+    left, weighted = flat.new_empty(len(scaled), len(flat), len(flat)), torch.empty_like(flat)
+    for row, matrix in zip(scaled, left, strict=True):
+        torch.mul(flat, row, out=weighted)
+        torch.mm(weighted, weighted.mT, out=matrix)
     return torch.linalg.solve(left + prior, right)
