@@ -14,6 +14,7 @@ from face.models.morphable_model import MorphableModel
 from face.models.registry import load_face_model
 from face.reconstructors.closed_form import fit_geometry, identity_per_frame, mesh_tilt
 from face.reconstructors.landmark_fit import LandmarkFit, LinearShape, Pose
+from face.reconstructors.landmark_forces import residuals
 from face.reconstructors.smoothing import parts_between_cuts, smooth, trust_by_fit, whittaker
 from face.tracking import track
 from media.video import stream_frames
@@ -210,7 +211,7 @@ def test_the_right_hand_side_is_the_gradient() -> None:
 
     def loss(values: np.ndarray) -> np.ndarray:
         posed = pose_vertices(shapes.at(values), pose.angles(), pose.translation)
-        return 0.5 * (fit.residual(posed) ** 2).sum((1, 2)) + 0.5 * 2.0**2 * (values**2).sum(1)
+        return 0.5 * (residuals(fit.points, posed, fit.camera) ** 2).sum((1, 2)) + 0.5 * 2.0**2 * (values**2).sum(1)
 
     _, right = fit.linearize(shapes, coefficients, pose)
     for k in range(4):

@@ -28,7 +28,7 @@ _IDENTITY_PRIOR = 0.5
 _SINGLE_FRAME_PRIOR = 1.0
 _REFERENCE_SIZE = 256  # pixels, of the crop that the priors refer to
 _ROUNDS = 3  # ours: turns of pose and expression against identity; the error no longer changes after two
-_STEPS_PER_ROUND = 5  # ours: the next round goes on from there
+_STEPS_PER_ROUND = 5  # ours: the next round goes on from there, with a matrix of its own
 _IDENTITY_FRAMES = 100  # ours: spread over the training part; more frames change the identity by less than its noise
 # Ours: weights of the squared second difference. Half of a movement of 5 Hz passes in the pose, where the landmarks'
 # noise begins to exceed head movement; nearly all of one of 8 Hz passes in the expression, for fast lips.
