@@ -9,7 +9,7 @@ from face.reconstructors.registry import reconstruction_version
 from media.digest import sha256
 
 # Of the clip on disk and of how its numbers come about; a change prepares every video again, of corpora or of persons.
-_CORPUS_FORMAT, _PERSON_FORMAT = 8, 9
+_CORPUS_FORMAT, _PERSON_FORMAT = 9, 10
 
 
 @dataclass(frozen=True)
