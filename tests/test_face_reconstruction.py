@@ -14,7 +14,7 @@ from face.models.morphable_model import MorphableModel
 from face.models.registry import load_face_model
 from face.reconstructors.closed_form import fit_geometry, identity_per_frame, mesh_tilt
 from face.reconstructors.landmark_fit import LandmarkFit, LinearShape, Pose
-from face.reconstructors.landmark_forces import residuals
+from face.reconstructors.landmark_forces import forces, residuals
 from face.reconstructors.smoothing import parts_between_cuts, smooth, trust_by_fit, whittaker
 from face.tracking import track
 from media.video import stream_frames
@@ -219,6 +219,43 @@ def test_the_right_hand_side_is_the_gradient() -> None:
         slope = (loss(coefficients + nudge) - loss(coefficients - nudge)) / 2e-5
         # The mean depth in the weight of the depth is held: a tenth of a percent.
         np.testing.assert_allclose(-slope, right[:, k], rtol=0.02, atol=0.02 * np.abs(right).max())
+
+
+def test_residuals_are_landmarks_less_projection() -> None:
+    rng = np.random.default_rng(5)
+    points, posed = rng.uniform(50, 200, (3, 20, 3)), rng.normal(size=(3, 20, 3))
+    seen = Camera(200).project(posed)
+    found = residuals(points, posed, Camera(200))
+    np.testing.assert_allclose(found[..., :2], (points - seen)[..., :2], atol=1e-9)
+    pixels = Camera(200).focal / seen[..., 2].mean(1)
+    depth = points[..., 2] - seen[..., 2] * pixels[:, None]
+    np.testing.assert_allclose(found[..., 2], 0.3 * (depth - depth.mean(1, keepdims=True)), atol=1e-9)
+
+
+def test_forces_are_the_slope_of_the_squares() -> None:
+    rng = np.random.default_rng(6)
+    points, shapes = rng.uniform(50, 200, (2, 30, 3)), rng.normal(size=(2, 30, 3)) * 0.5
+    rotation, translation = rotation_matrix(rng.normal(size=(2, 3)) * 0.3), rng.normal(size=(2, 3)) * 0.1
+
+    def loss(points_at: np.ndarray, turn: np.ndarray, shift: np.ndarray) -> np.ndarray:
+        turned = Pose(rotation, translation).turned_by(np.tile(turn, (2, 1)))
+        posed = points_at @ turned + (translation + shift)[:, None]
+        return 0.5 * (residuals(points, posed, Camera()) ** 2).sum((1, 2))
+
+    pull, motion = forces(points, shapes, rotation, translation, Camera())
+    rest, step = np.zeros(3), 1e-5
+    for k, nudge in enumerate(step * np.eye(3)):
+        turned = (loss(shapes, nudge, rest) - loss(shapes, -nudge, rest)) / (2 * step)
+        shifted = (loss(shapes, rest, nudge) - loss(shapes, rest, -nudge)) / (2 * step)
+        moved = shapes.copy(), shapes.copy()
+        moved[0][:, 7] += nudge
+        moved[1][:, 7] -= nudge
+        # The mean depth in the weight of the depth is held: a tenth of a percent.
+        limits = {"rtol": 0.02, "atol": 0.02 * np.abs(motion).max()}
+        np.testing.assert_allclose(motion[:, k], -turned, **limits)
+        np.testing.assert_allclose(motion[:, 3 + k], -shifted, **limits)
+        slope = (loss(moved[0], rest, rest) - loss(moved[1], rest, rest)) / (2 * step)
+        np.testing.assert_allclose(pull[:, 7, k], -slope, rtol=0.02, atol=0.02 * np.abs(pull).max())
 
 
 def test_no_frame_depends_on_the_others(model):
