@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from face.camera import CAMERA_DISTANCE, Camera
 from face.reconstructors.landmark_forces import DEPTH_WEIGHT, forces, residuals
+from media.threads import one_thread
 
 _CHUNK = 32  # frames solved at once: their matrices stay in the cache
 MOST_STEPS = 10  # in practice four to six
@@ -147,6 +148,7 @@ class LandmarkFit:
         scale = self._scale(_place(shapes.at(coefficients), pose))
         return shapes.normal_matrix(pose.rotation, scale), self._gradient(shapes, coefficients, pose)[:, 6:]
 
+    @one_thread()  # torch counts its threads by the thread that calls it; the bytes must not depend on the cores
     def solve(
         self, shapes: LinearShape, pose: Pose, coefficients: np.ndarray, steps: int = MOST_STEPS
     ) -> tuple[Pose, np.ndarray]:
